@@ -1,0 +1,69 @@
+//! The tasks of the workspace: `cargo xtask verify` and `cargo xtask tidy`.
+
+#![forbid(unsafe_code)]
+
+mod manifest;
+mod paint;
+mod tidy;
+mod verify;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The tasks of the workspace.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask verify            all that guards the project, cheapest first
+  cargo xtask tidy              only the rules that no other tool checks";
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Run all that guards the project, cheapest first.
+    ///
+    /// Each step prints its command line, which can be run by hand. The first failure stops
+    /// the run, unless --keep-going is given.
+    #[command(after_help = verify::EXAMPLES)]
+    Verify(verify::Options),
+    /// Check the rules of the workspace that no other tool checks.
+    ///
+    /// Who may depend on whom, where unsafe may stand, what a library may not do, length of
+    /// files, machine paths and private hosts, leftovers, whitespace, and that the code maps
+    /// name every crate.
+    #[command(after_help = tidy::EXAMPLES)]
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = workspace::Workspace::find().and_then(|workspace| match cli.task {
+        Task::Verify(options) => verify::run(&workspace, &options),
+        Task::Tidy => tidy::run(&workspace).map(|findings| findings == 0),
+    });
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(message) => {
+            eprintln!("cargo xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}
