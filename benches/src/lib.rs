@@ -1,0 +1,41 @@
+//! What the benchmarks share: the layers that they run.
+//!
+//! Each benchmark compares its result with a slow twin once before it times anything, so that no
+//! time is ever reported for a wrong answer.
+
+#![forbid(unsafe_code)]
+
+use conv::Conv2d;
+use im2col::Window;
+
+/// A convolutional layer and the batch that it is measured with.
+#[derive(Debug, Clone, Copy)]
+pub struct Layer {
+    /// The name in the results.
+    pub name: &'static str,
+    /// Images of the batch.
+    pub n: usize,
+    /// What is convolved.
+    pub conv: Conv2d,
+}
+
+/// 3x3 over 64 channels of 56x56, padded by one: the layer that ResNet begins with. One image.
+pub const THREE_BY_THREE: Layer = Layer {
+    name: "3x3, 64 channels 56x56",
+    n: 1,
+    conv: Conv2d::new(64, 56, 56, 64, Window::square(3).pad(1)),
+};
+
+/// The convolution of SimpleConvNet on MNIST: 30 filters of 5x5 over 28x28. Ten images.
+pub const SIMPLE_CONV_NET: Layer = Layer {
+    name: "SimpleConvNet conv1, n = 10",
+    n: 10,
+    conv: Conv2d::new(1, 28, 28, 30, Window::square(5)),
+};
+
+/// 1x1 over 256 channels of 28x28, into 64: a bottleneck of ResNet. One image.
+pub const ONE_BY_ONE: Layer = Layer {
+    name: "1x1, 256 to 64 channels 28x28",
+    n: 1,
+    conv: Conv2d::new(256, 28, 28, 64, Window::square(1)),
+};

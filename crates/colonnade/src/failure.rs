@@ -1,0 +1,44 @@
+//! Why the program ends without having done what it was asked.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use dataset::DatasetError;
+use net::NetError;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Net(#[from] NetError),
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    #[error("{}: can't {action}: {source}", path.display())]
+    File { path: PathBuf, action: &'static str, source: io::Error },
+    #[error("{}: {message}", path.display())]
+    Weights { path: PathBuf, message: String },
+    #[error(
+        "{} already holds a run; name another folder with --out, or remove it first",
+        path.display()
+    )]
+    RunExists { path: PathBuf },
+    #[error("can't start {threads} threads: {message}")]
+    Threads { threads: usize, message: String },
+    #[error("{net}\nthe last good weights are in {}", weights.display())]
+    Diverged { net: NetError, weights: PathBuf },
+    #[error("stopped after step {step}; its weights are in {}", weights.display())]
+    Interrupted { step: u64, weights: PathBuf },
+    #[cfg(not(feature = "bundled-mnist"))]
+    #[error("this program was built without MNIST; name a folder of IDX files with --data")]
+    NoBundle,
+}
+
+impl Failure {
+    /// 130 after Ctrl-C, as a shell expects; 1 otherwise.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Interrupted { .. } => ExitCode::from(130),
+            _ => ExitCode::FAILURE,
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The command-line program of Colonnade: trains and evaluates convolutional networks on a CPU.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod date;
+mod eval;
+mod failure;
+mod files;
+mod interrupt;
+mod model;
+mod progress;
+mod samples;
+mod summary;
+mod train;
+mod weights;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+use failure::Failure;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let result = match args.command {
+        Command::Train(args) => train::run(&args),
+        Command::Eval(args) => eval::run(&args),
+        Command::Summary(args) => summary::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+/// Sets the number of threads of the process, if one is given.
+fn use_threads(threads: Option<usize>) -> Result<(), Failure> {
+    let Some(threads) = threads else { return Ok(()) };
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()
+        .map_err(|e| Failure::Threads { threads, message: e.to_string() })
+}

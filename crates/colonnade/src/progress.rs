@@ -1,0 +1,164 @@
+//! What a training shows while it runs, and writes after each epoch.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use net::{Control, EpochReport, NetError, Observer, Sequential, StepReport};
+
+use crate::failure::Failure;
+use crate::files::{RunFolder, failed, write_whole};
+use crate::interrupt::Interrupt;
+use crate::weights;
+
+const HEADER: &str = "epoch,step,train_loss,train_accuracy,test_loss,test_accuracy,seconds\n";
+
+/// How much of a running average each step replaces.
+const SMOOTHING: f64 = 0.02;
+
+/// Shows a bar on a terminal and a line per epoch anywhere; keeps weights and metrics on disk.
+pub(crate) struct Progress<'a> {
+    folder: &'a RunFolder,
+    model: &'static str,
+    interrupt: Interrupt,
+    bar: ProgressBar,
+    quiet: bool,
+    started: Instant,
+    images: u64,
+    loss: Option<f64>,
+    accuracy: Option<f64>,
+    metrics: String,
+    /// The last step, if it was interrupted there.
+    pub(crate) interrupted_at: Option<u64>,
+    /// The last weights written, if there are any.
+    pub(crate) saved: PathBuf,
+    /// Why weights or metrics could not be written.
+    pub(crate) failure: Option<Failure>,
+}
+
+impl<'a> Progress<'a> {
+    pub(crate) fn new(
+        folder: &'a RunFolder,
+        model: &'static str,
+        steps: u64,
+        quiet: bool,
+        interrupt: Interrupt,
+    ) -> Self {
+        // Ten times a second at most; nothing at all where standard error is not a terminal.
+        let target = if quiet {
+            ProgressDrawTarget::hidden()
+        } else {
+            ProgressDrawTarget::stderr_with_hz(10)
+        };
+        let bar = ProgressBar::with_draw_target(Some(steps), target);
+        let style = ProgressStyle::with_template("{prefix} {wide_bar} {msg}  {eta} left");
+        bar.set_style(style.expect("the template is valid").progress_chars("━━─"));
+        Self {
+            folder,
+            model,
+            interrupt,
+            bar,
+            quiet,
+            started: Instant::now(),
+            images: 0,
+            loss: None,
+            accuracy: None,
+            metrics: HEADER.to_owned(),
+            interrupted_at: None,
+            saved: folder.initial(),
+            failure: None,
+        }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    /// Time since the training began.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn line(&self, line: &str) {
+        if self.quiet {
+            return;
+        }
+        if self.bar.is_hidden() {
+            // A closed pipe is no reason to lose a training.
+            let _ = writeln!(std::io::stderr(), "{line}");
+        } else {
+            self.bar.println(line);
+        }
+    }
+
+    fn write(&mut self, report: &EpochReport, net: &Sequential<f32>) -> Result<(), Failure> {
+        let EpochReport { epoch, step, train, test, .. } = report;
+        let (test_loss, test_accuracy) =
+            test.map_or((f64::NAN, f64::NAN), |t| (t.loss, t.accuracy()));
+        self.metrics += &format!(
+            "{epoch},{step},{:.6},{:.6},{test_loss:.6},{test_accuracy:.6},{:.3}\n",
+            train.loss,
+            train.accuracy(),
+            self.started.elapsed().as_secs_f64(),
+        );
+        weights::save(net, self.model, &self.folder.model())?;
+        self.saved = self.folder.model();
+        write_whole(&self.folder.metrics(), self.metrics.as_bytes())
+    }
+}
+
+impl Observer<f32> for Progress<'_> {
+    fn on_step(&mut self, report: &StepReport) -> Control {
+        let mix =
+            |old: Option<f64>, new: f64| Some(old.map_or(new, |old| old + SMOOTHING * (new - old)));
+        self.images += report.images as u64;
+        self.loss = mix(self.loss, report.loss);
+        self.accuracy = mix(self.accuracy, report.correct as f64 / report.images as f64);
+        if !self.bar.is_hidden() {
+            let rate = self.images as f64 / self.started.elapsed().as_secs_f64();
+            self.bar.set_prefix(format!("epoch {}/{}", report.epoch, report.epochs));
+            self.bar.set_message(format!(
+                "loss {:.4}  accuracy {:.4}  {rate:.0} images/s",
+                self.loss.unwrap_or(f64::NAN),
+                self.accuracy.unwrap_or(f64::NAN),
+            ));
+            self.bar.set_position(report.step);
+        }
+        if self.interrupt.requested() {
+            self.interrupted_at = Some(report.step);
+            return Control::Stop;
+        }
+        Control::Continue
+    }
+
+    fn on_epoch(
+        &mut self,
+        report: &EpochReport,
+        net: &Sequential<f32>,
+    ) -> Result<Control, NetError> {
+        if let Err(failure) = self.write(report, net) {
+            let message = failure.to_string();
+            self.failure = Some(failure);
+            return Err(NetError::Observer { message });
+        }
+        let test = report.test.map_or(String::new(), |test| {
+            format!("  test loss {:.4}  test accuracy {:.4}", test.loss, test.accuracy())
+        });
+        self.line(&format!(
+            "epoch {:>2}/{}  loss {:.4}  accuracy {:.4}{test}  {:.0} s",
+            report.epoch,
+            report.epochs,
+            report.train.loss,
+            report.train.accuracy(),
+            self.started.elapsed().as_secs_f64(),
+        ));
+        Ok(Control::Continue)
+    }
+}
+
+/// Makes sure that metrics can be written before an epoch has been spent on them.
+pub(crate) fn begin_metrics(folder: &RunFolder) -> Result<(), Failure> {
+    std::fs::write(folder.metrics(), HEADER).map_err(|e| failed("write it", &folder.metrics(), e))
+}

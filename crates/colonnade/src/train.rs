@@ -1,0 +1,120 @@
+//! `colonnade train`.
+
+use std::path::PathBuf;
+
+use net::{NetError, Samples, TrainOptions, Trainer};
+use serde::Serialize;
+
+use crate::args::TrainArgs;
+use crate::date::Date;
+use crate::eval::accuracy_line;
+use crate::failure::Failure;
+use crate::files::{RunFolder, write_json};
+use crate::interrupt::Interrupt;
+use crate::progress::{Progress, begin_metrics};
+use crate::samples::Data;
+use crate::{use_threads, weights};
+
+/// The settings of a run, as `config.json` holds them.
+#[derive(Serialize)]
+struct Config<'a> {
+    program: &'static str,
+    version: &'static str,
+    date: String,
+    model: &'static str,
+    input: [usize; 3],
+    classes: usize,
+    parameters: usize,
+    data: &'a str,
+    train_images: usize,
+    test_images: usize,
+    epochs: usize,
+    batch_size: usize,
+    optimizer: &'static str,
+    learning_rate: f64,
+    seed: u64,
+    threads: usize,
+}
+
+pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
+    use_threads(args.threads)?;
+    let mut data = Data::load(args.data.as_deref())?;
+    if let Some(limit) = args.limit {
+        data.train = data.train.head(limit);
+    }
+    let model = args.model.name();
+    let mut net = args.model.build(Some(data.train.dims()), data.train.classes(), args.seed)?;
+    let options =
+        TrainOptions::default().epochs(args.epochs).batch_size(args.batch_size).seed(args.seed);
+    let rule = args.optimizer.rule(args.lr);
+    let mut trainer = Trainer::new(options, rule)?;
+
+    let date = Date::now();
+    let folder = RunFolder::create(args.out.clone().unwrap_or_else(|| default_folder(args, date)))?;
+    let config = Config {
+        program: env!("CARGO_PKG_NAME"),
+        version: env!("CARGO_PKG_VERSION"),
+        date: date.iso(),
+        model,
+        input: data.train.dims(),
+        classes: data.train.classes(),
+        parameters: net.parameter_count(),
+        data: &data.source,
+        train_images: data.train.len(),
+        test_images: data.test.len(),
+        epochs: args.epochs,
+        batch_size: args.batch_size,
+        optimizer: rule.name(),
+        learning_rate: args.lr,
+        seed: args.seed,
+        threads: rayon::current_num_threads(),
+    };
+    write_json(&folder.config(), &config)?;
+    begin_metrics(&folder)?;
+    weights::save(&net, model, &folder.initial())?;
+
+    if !args.quiet {
+        eprintln!(
+            "{model} ({} parameters) on {}: {} images, {} to test; {} epochs, {}, seed {}",
+            config.parameters,
+            data.source,
+            config.train_images,
+            config.test_images,
+            args.epochs,
+            rule.name(),
+            args.seed,
+        );
+    }
+    let interrupt = Interrupt::listen();
+    let steps = args.epochs as u64 * data.train.len().div_ceil(args.batch_size) as u64;
+    let mut progress = Progress::new(&folder, model, steps, args.quiet, interrupt);
+    let result = trainer.fit(&mut net, &data.train, Some(&data.test), &mut progress);
+    progress.finish();
+    let reports = match result {
+        Ok(reports) => reports,
+        Err(net @ (NetError::NonFiniteLoss { .. } | NetError::NonFiniteParameter { .. })) => {
+            return Err(Failure::Diverged { net, weights: progress.saved });
+        }
+        Err(net) => return Err(progress.failure.unwrap_or(Failure::Net(net))),
+    };
+    if let Some(step) = progress.interrupted_at {
+        weights::save(&net, model, &folder.model())?;
+        return Err(Failure::Interrupted { step, weights: folder.model() });
+    }
+    if let Some(test) = reports.last().and_then(|report| report.test) {
+        println!("{}", accuracy_line(&test));
+    }
+    if !args.quiet {
+        eprintln!("{} in {:.1} s", folder.path().display(), progress.elapsed().as_secs_f64());
+    }
+    Ok(())
+}
+
+/// `runs/simple-convnet-20260102-030405-seed7`, with a number where that is taken.
+fn default_folder(args: &TrainArgs, date: Date) -> PathBuf {
+    let name = format!("{}-{}-seed{}", args.model.name(), date.compact(), args.seed);
+    let runs = PathBuf::from("runs");
+    let first = runs.join(&name);
+    let more = (2..).map(|number| runs.join(format!("{name}-{number}")));
+    std::iter::once(first).chain(more).find(|path| !path.exists()).expect("numbers don't end")
+}

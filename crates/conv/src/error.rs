@@ -1,0 +1,53 @@
+//! The one error type of this crate.
+
+use im2col::GeometryError;
+use tensor4::{Shape4, TensorError};
+
+/// Why a convolution can't be planned, or a tensor does not fit its plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConvError {
+    /// The window does not fit the image.
+    #[error("conv2d: {0}")]
+    Geometry(#[from] GeometryError),
+    /// A tensor of the convolution would be too large.
+    #[error("conv2d: {0}")]
+    Tensor(#[from] TensorError),
+    /// The groups do not divide the channels.
+    #[error(
+        "conv2d: {in_channels} input and {out_channels} output channels can't be split into \
+         {groups} groups of equal size"
+    )]
+    Groups {
+        /// Groups asked for.
+        groups: usize,
+        /// Channels of the input.
+        in_channels: usize,
+        /// Channels of the output.
+        out_channels: usize,
+    },
+    /// A tensor has another shape than the plan expects.
+    #[error("{operation}: {what} has the shape {actual}, the plan expects {expected}")]
+    Shape {
+        /// The call.
+        operation: &'static str,
+        /// The argument.
+        what: &'static str,
+        /// Its shape.
+        actual: Shape4,
+        /// The shape that would fit.
+        expected: Shape4,
+    },
+    /// A bias or its gradient has another length than there are output channels.
+    #[error("{operation}: {what} has {actual} values, there are {out_channels} output channels")]
+    Bias {
+        /// The call.
+        operation: &'static str,
+        /// The argument.
+        what: &'static str,
+        /// Its length.
+        actual: usize,
+        /// The length that would fit.
+        out_channels: usize,
+    },
+}

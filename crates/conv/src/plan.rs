@@ -1,0 +1,266 @@
+//! The plan of a convolution: what is checked once.
+
+use im2col::ConvGeometry;
+use tensor4::{Shape4, Tensor4, View4, ViewMut4};
+
+use crate::{Algorithm, Conv2d, ConvError, ConvScalar, Options, Update, Workspace};
+use crate::{im2col_gemm, naive};
+
+const FORWARD: &str = "conv2d forward";
+
+/// A convolution whose geometry has been checked, ready to run on batches of any size.
+///
+/// See the [crate] documentation for the formula and the shapes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Conv2dPlan {
+    desc: Conv2d,
+    /// The window over one group of channels.
+    group: ConvGeometry,
+    weight_shape: Shape4,
+    options: Options,
+}
+
+impl Conv2dPlan {
+    /// Checks the convolution and plans it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConvError`] if the groups do not divide the channels, the window does not fit, or a
+    /// product of sizes overflows.
+    pub fn new(desc: Conv2d, options: Options) -> Result<Self, ConvError> {
+        let Conv2d { in_channels, in_h, in_w, out_channels, window, groups } = desc;
+        if groups == 0 || in_channels % groups != 0 || out_channels % groups != 0 {
+            return Err(ConvError::Groups { groups, in_channels, out_channels });
+        }
+        // The whole image first: the error shall name the channels that the caller gave.
+        ConvGeometry::new(in_channels, in_h, in_w, window)?;
+        let group = ConvGeometry::new(in_channels / groups, in_h, in_w, window)?;
+        let weight_shape =
+            Shape4::new(out_channels, in_channels / groups, window.kernel_h, window.kernel_w)?;
+        let plan = Self { desc, group, weight_shape, options };
+        plan.input_shape(1)?;
+        plan.output_shape(1)?;
+        Ok(plan)
+    }
+
+    /// What is convolved.
+    #[must_use]
+    pub fn desc(&self) -> &Conv2d {
+        &self.desc
+    }
+
+    /// The choices it was planned with.
+    #[must_use]
+    pub fn options(&self) -> Options {
+        self.options
+    }
+
+    /// The algorithm that runs.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        self.options.algorithm
+    }
+
+    /// The geometry of the window over the channels of one group.
+    #[must_use]
+    pub fn group_geometry(&self) -> &ConvGeometry {
+        &self.group
+    }
+
+    /// The shape of an input of `n` images, `(n, C, H, W)`.
+    ///
+    /// # Errors
+    ///
+    /// If it overflows.
+    pub fn input_shape(&self, n: usize) -> Result<Shape4, ConvError> {
+        let Conv2d { in_channels, in_h, in_w, .. } = self.desc;
+        Ok(Shape4::new(n, in_channels, in_h, in_w)?)
+    }
+
+    /// The shape of the output for `n` images, `(n, OC, OH, OW)`.
+    ///
+    /// # Errors
+    ///
+    /// If it overflows.
+    pub fn output_shape(&self, n: usize) -> Result<Shape4, ConvError> {
+        Ok(Shape4::new(n, self.desc.out_channels, self.group.out_h(), self.group.out_w())?)
+    }
+
+    /// The shape of the weights, `(OC, C / groups, KH, KW)`.
+    #[must_use]
+    pub fn weight_shape(&self) -> Shape4 {
+        self.weight_shape
+    }
+
+    /// Multiplications (each with an addition) of the formula for `n` images, padding counted as
+    /// if it were pixels. Saturates. Each gradient costs as many.
+    #[must_use]
+    pub fn multiply_adds(&self, n: usize) -> u64 {
+        let factors =
+            [n, self.desc.out_channels, self.group.patch_len(), self.group.out_plane_len()];
+        factors.iter().fold(1, |product: u64, &f| product.saturating_mul(f as u64))
+    }
+
+    /// What runs and why, for people.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let Conv2d { in_channels, in_h, in_w, out_channels, window, groups } = self.desc;
+        let mut text = format!(
+            "{}: ({in_channels}, {in_h}, {in_w}) -> ({out_channels}, {}, {}), kernel {}x{}, groups {groups}",
+            self.algorithm(),
+            self.group.out_h(),
+            self.group.out_w(),
+            window.kernel_h,
+            window.kernel_w,
+        );
+        if self.algorithm() == Algorithm::Im2colGemm {
+            text += &format!(
+                "; unfolds {} of {} output rows at a time",
+                im2col_gemm::chunk_rows(self),
+                self.group.out_h()
+            );
+        }
+        text
+    }
+
+    /// The convolution of a batch, allocating the output.
+    ///
+    /// # Errors
+    ///
+    /// [`ConvError::Shape`] or [`ConvError::Bias`] if an argument does not fit the plan.
+    pub fn forward<T: ConvScalar>(
+        &self,
+        x: View4<'_, T>,
+        w: View4<'_, T>,
+        bias: Option<&[T]>,
+        workspace: &mut Workspace<T>,
+    ) -> Result<Tensor4<T>, ConvError> {
+        // Before the output is allocated: how large it is depends on what the caller gave.
+        let shape = self.check_forward(x, w, bias)?;
+        let mut y = Tensor4::zeros(shape);
+        self.forward_into(x, w, bias, y.view_mut(), workspace)?;
+        Ok(y)
+    }
+
+    /// The convolution of a batch; overwrites `y`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConvError::Shape`] or [`ConvError::Bias`] if an argument does not fit the plan.
+    pub fn forward_into<T: ConvScalar>(
+        &self,
+        x: View4<'_, T>,
+        w: View4<'_, T>,
+        bias: Option<&[T]>,
+        y: ViewMut4<'_, T>,
+        workspace: &mut Workspace<T>,
+    ) -> Result<(), ConvError> {
+        let shape = self.check_forward(x, w, bias)?;
+        check(FORWARD, "the output", y.shape(), shape)?;
+        match self.algorithm() {
+            Algorithm::Naive => naive::forward(self, x, w, bias, y),
+            Algorithm::Im2colGemm => im2col_gemm::forward(self, x, w, bias, y, workspace),
+        }
+        Ok(())
+    }
+
+    /// The gradient of the loss by the input, given that by the output; overwrites `dx`.
+    ///
+    /// It is the adjoint of the forward pass without bias: `<conv(x, w), dy> = <x, dx>`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConvError::Shape`] if an argument does not fit the plan.
+    pub fn backward_data_into<T: ConvScalar>(
+        &self,
+        w: View4<'_, T>,
+        dy: View4<'_, T>,
+        dx: ViewMut4<'_, T>,
+        workspace: &mut Workspace<T>,
+    ) -> Result<(), ConvError> {
+        const OPERATION: &str = "conv2d backward_data";
+        let n = dy.shape().n();
+        check(OPERATION, "the weight", w.shape(), self.weight_shape)?;
+        check(OPERATION, "dy", dy.shape(), self.output_shape(n)?)?;
+        check(OPERATION, "dx", dx.shape(), self.input_shape(n)?)?;
+        match self.algorithm() {
+            Algorithm::Naive => naive::backward_data(self, w, dy, dx),
+            Algorithm::Im2colGemm => im2col_gemm::backward_data(self, w, dy, dx, workspace),
+        }
+        Ok(())
+    }
+
+    /// The gradients of the loss by the weights and, if `db` is given, by the bias. Overwrites
+    /// or accumulates both, as `update` says.
+    ///
+    /// `<conv(x, w), dy> = <w, dw>`; `db` is the sum of `dy` over images and pixels.
+    ///
+    /// # Errors
+    ///
+    /// [`ConvError::Shape`] or [`ConvError::Bias`] if an argument does not fit the plan.
+    pub fn backward_weights_into<T: ConvScalar>(
+        &self,
+        x: View4<'_, T>,
+        dy: View4<'_, T>,
+        dw: ViewMut4<'_, T>,
+        db: Option<&mut [T]>,
+        update: Update,
+        workspace: &mut Workspace<T>,
+    ) -> Result<(), ConvError> {
+        const OPERATION: &str = "conv2d backward_weights";
+        let n = x.shape().n();
+        check(OPERATION, "the input", x.shape(), self.input_shape(n)?)?;
+        check(OPERATION, "dy", dy.shape(), self.output_shape(n)?)?;
+        check(OPERATION, "dw", dw.shape(), self.weight_shape)?;
+        self.check_bias(OPERATION, "db", db.as_deref().map(<[T]>::len))?;
+        match self.algorithm() {
+            Algorithm::Naive => naive::backward_weights(self, x, dy, dw, db, update),
+            Algorithm::Im2colGemm => {
+                im2col_gemm::backward_weights(self, x, dy, dw, db, update, workspace);
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks what goes into the forward pass; returns the shape of its output.
+    fn check_forward<T: ConvScalar>(
+        &self,
+        x: View4<'_, T>,
+        w: View4<'_, T>,
+        bias: Option<&[T]>,
+    ) -> Result<Shape4, ConvError> {
+        let n = x.shape().n();
+        check(FORWARD, "the input", x.shape(), self.input_shape(n)?)?;
+        check(FORWARD, "the weight", w.shape(), self.weight_shape)?;
+        self.check_bias(FORWARD, "the bias", bias.map(<[T]>::len))?;
+        self.output_shape(n)
+    }
+
+    fn check_bias(
+        &self,
+        operation: &'static str,
+        what: &'static str,
+        len: Option<usize>,
+    ) -> Result<(), ConvError> {
+        let out_channels = self.desc.out_channels;
+        match len {
+            Some(actual) if actual != out_channels => {
+                Err(ConvError::Bias { operation, what, actual, out_channels })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn check(
+    operation: &'static str,
+    what: &'static str,
+    actual: Shape4,
+    expected: Shape4,
+) -> Result<(), ConvError> {
+    if actual == expected {
+        Ok(())
+    } else {
+        Err(ConvError::Shape { operation, what, actual, expected })
+    }
+}

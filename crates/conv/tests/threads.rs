@@ -1,0 +1,55 @@
+//! The number of threads does not change a single bit, whichever path a shape takes.
+
+mod common;
+
+use common::{Case, bits, large_cases, run};
+use conv::{Algorithm, Conv2d, Workspace};
+use im2col::Window;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+const DIRECTIONS: [&str; 4] = ["y", "dx", "dw", "db"];
+
+fn pool(threads: usize) -> ThreadPool {
+    ThreadPoolBuilder::new().num_threads(threads).build().expect("a few threads")
+}
+
+#[test]
+fn results_are_the_same_bytes_for_every_number_of_threads() {
+    let window = Window::square(3).pad(1);
+    let mut cases = large_cases();
+    cases.extend([
+        ("one large image", Case::new(1, Conv2d::new(33, 40, 41, 35, window))),
+        ("nine images", Case::new(9, Conv2d::new(5, 21, 19, 18, window))),
+        ("eight images, depthwise", Case::new(8, Conv2d::new(18, 9, 9, 36, window).groups(18))),
+        ("one image, depthwise", Case::new(1, Conv2d::new(18, 23, 9, 36, window).groups(18))),
+        ("one pixel", Case::new(1, Conv2d::new(40, 1, 1, 50, Window::square(1)))),
+        ("a batch that segments do not divide", Case::new(19, Conv2d::new(2, 9, 9, 3, window))),
+    ]);
+    let pools = [1, 2, 3, 8].map(pool);
+    // Goes from pool to pool, so that it has buffers for fewer threads than the next one needs.
+    let mut shared = Workspace::new();
+    for (name, case) in cases {
+        for &algorithm in Algorithm::ALL {
+            if algorithm == Algorithm::Naive {
+                continue; // It knows no threads.
+            }
+            let plan = case.plan(algorithm);
+            let inputs = case.inputs::<f32>();
+            let [one, several @ ..] = &pools;
+            let expected = bits(&one.install(|| run(&plan, &inputs, &mut Workspace::new())));
+            for pool in several {
+                let threads = pool.current_num_threads();
+                let own = pool.install(|| run(&plan, &inputs, &mut Workspace::new()));
+                let reused = pool.install(|| run(&plan, &inputs, &mut shared));
+                for out in [bits(&own), bits(&reused)] {
+                    for ((direction, actual), expected) in
+                        DIRECTIONS.iter().zip(&out).zip(&expected)
+                    {
+                        let same = actual == expected;
+                        assert!(same, "{name}, {algorithm}: {direction} on {threads} threads");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! How a network is put together.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tensor4::Shape4;
+
+use crate::layer::misfit;
+use crate::{Init, LayerSpec, NetError, NetScalar, Seeds, Sequential};
+
+/// The plan of a [`Sequential`] network.
+///
+/// [`build`](Builder::build) works out the shape at every layer before it makes the first weight.
+pub struct Builder<T> {
+    input: [usize; 3],
+    init: Init,
+    layers: Vec<(Option<String>, Box<dyn LayerSpec<T>>)>,
+}
+
+impl<T: NetScalar> Builder<T> {
+    pub(crate) fn new(channels: usize, height: usize, width: usize) -> Self {
+        Self { input: [channels, height, width], init: Init::HeNormal, layers: Vec::new() }
+    }
+
+    /// How weights begin, where a layer does not say otherwise; [`Init::HeNormal`] by default.
+    #[must_use]
+    pub fn init(mut self, init: Init) -> Self {
+        self.init = init;
+        self
+    }
+
+    /// Adds a layer, named by its kind and a number: `conv1`, `relu1`, `pool1`, `conv2`, …
+    #[must_use]
+    pub fn add(mut self, layer: impl LayerSpec<T> + 'static) -> Self {
+        self.layers.push((None, Box::new(layer)));
+        self
+    }
+
+    /// Adds a layer under a name.
+    #[must_use]
+    pub fn add_named(
+        mut self,
+        name: impl Into<String>,
+        layer: impl LayerSpec<T> + 'static,
+    ) -> Self {
+        self.layers.push((Some(name.into()), Box::new(layer)));
+        self
+    }
+
+    /// Works out every shape, then makes the network with weights that follow from `seed`.
+    ///
+    /// # Errors
+    ///
+    /// [`NetError::Layer`] names the first layer that does not fit what comes before it, and the
+    /// shape that reaches it.
+    pub fn build(self, seed: u64) -> Result<Sequential<T>, NetError> {
+        if self.layers.is_empty() {
+            return Err(NetError::NoLayers);
+        }
+        let [channels, height, width] = self.input;
+        let input = Shape4::new(1, channels, height, width)?;
+
+        let mut planned = Vec::with_capacity(self.layers.len());
+        let mut shape = input;
+        let mut numbers = BTreeMap::new();
+        let mut names = BTreeSet::new();
+        for (name, spec) in self.layers {
+            // A layer with a name of its own counts as well, so that `conv2` is the second
+            // convolution whatever the first is called.
+            let number = numbers.entry(spec.stem()).and_modify(|n| *n += 1).or_insert(1);
+            let name = name.unwrap_or_else(|| format!("{}{number}", spec.stem()));
+            if !names.insert(name.clone()) {
+                return Err(NetError::DuplicateName { name });
+            }
+            let output = spec.output_shape(shape).map_err(|e| misfit(&name, shape, e))?;
+            planned.push((name, spec, shape));
+            shape = output;
+        }
+
+        let mut seeds = Seeds::new(seed);
+        let mut layers = Vec::with_capacity(planned.len());
+        for (name, spec, shape) in planned {
+            let layer = spec.build(name.clone(), shape, self.init, &mut seeds);
+            layers.push(layer.map_err(|e| misfit(&name, shape, e))?);
+        }
+        Ok(Sequential::from_layers(input, layers))
+    }
+}

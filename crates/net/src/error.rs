@@ -1,0 +1,180 @@
+//! The one error type of this crate.
+
+use conv::ConvError;
+use gemm::GemmError;
+use im2col::GeometryError;
+use tensor4::{Shape4, TensorError};
+
+/// Why a network can't be built, run or trained.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NetError {
+    /// A layer does not fit what comes before it.
+    #[error("layer {layer} does not take images of shape ({in_c}, {in_h}, {in_w}): {reason}")]
+    Layer {
+        /// The name of the layer.
+        layer: String,
+        /// Channels that reach it.
+        in_c: usize,
+        /// Rows that reach it.
+        in_h: usize,
+        /// Columns that reach it.
+        in_w: usize,
+        /// What does not fit.
+        reason: Misfit,
+    },
+    /// Two layers were given the same name.
+    #[error("two layers are named {name}; parameters are found by the name of their layer")]
+    DuplicateName {
+        /// The name.
+        name: String,
+    },
+    /// A network without layers.
+    #[error("a network needs at least one layer")]
+    NoLayers,
+    /// A tensor has another shape than expected.
+    #[error("{operation}: {what} has the shape {actual}, {expected} would fit")]
+    Shape {
+        /// The call, or the layer.
+        operation: String,
+        /// The argument.
+        what: &'static str,
+        /// Its shape.
+        actual: Shape4,
+        /// The shape that would fit.
+        expected: Shape4,
+    },
+    /// `backward` without a `forward` in training mode on the same tape before it.
+    #[error("backward: the tape holds no forward pass of {n} images in training mode")]
+    NoForward {
+        /// Images of the gradient given.
+        n: usize,
+    },
+    /// There are not as many labels as images.
+    #[error("{operation}: {images} images, but {labels} labels")]
+    LabelCount {
+        /// The call.
+        operation: &'static str,
+        /// How many images.
+        images: usize,
+        /// How many labels.
+        labels: usize,
+    },
+    /// A label that the network has no output for.
+    #[error("label {label} of image {image}: the network has the classes 0 to {}", .classes - 1)]
+    Label {
+        /// The image within its batch.
+        image: usize,
+        /// Its label.
+        label: usize,
+        /// Outputs of the network.
+        classes: usize,
+    },
+    /// The loss is infinite or not a number.
+    #[error(
+        "the loss of step {step} (epoch {epoch}) is {loss}: training has diverged; \
+         a smaller learning rate may help"
+    )]
+    NonFiniteLoss {
+        /// The step, counted from 1 over the whole training.
+        step: u64,
+        /// The epoch, counted from 1.
+        epoch: usize,
+        /// The loss.
+        loss: f64,
+    },
+    /// A weight became infinite or not a number.
+    #[error(
+        "{parameter} holds {value} after step {step}: training has diverged; \
+         a smaller learning rate may help"
+    )]
+    NonFiniteParameter {
+        /// The parameter.
+        parameter: String,
+        /// The value.
+        value: f64,
+        /// The step after which it was found, counted from 1 over the whole training.
+        step: u64,
+    },
+    /// A setting out of its range.
+    #[error("{setting} is {value}; {allowed}")]
+    Setting {
+        /// The setting.
+        setting: &'static str,
+        /// Its value.
+        value: f64,
+        /// What would be allowed.
+        allowed: &'static str,
+    },
+    /// Named tensors that do not fit the network, all of them.
+    #[error("the weights do not fit the network: {}", .problems.join("; "))]
+    Weights {
+        /// One line for each tensor that is missing, left over, or of another shape.
+        problems: Vec<String>,
+    },
+    /// The samples could not be read.
+    #[error("samples: {message}")]
+    Samples {
+        /// What went wrong.
+        message: String,
+    },
+    /// The observer stopped the training with a failure of its own.
+    #[error("{message}")]
+    Observer {
+        /// What went wrong.
+        message: String,
+    },
+    /// From the tensors.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+    /// From a convolution.
+    #[error(transparent)]
+    Conv(#[from] ConvError),
+    /// From a matrix product.
+    #[error(transparent)]
+    Gemm(#[from] GemmError),
+}
+
+/// Why a layer does not fit its input.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Misfit {
+    /// The window does not fit.
+    #[error(transparent)]
+    Geometry(#[from] GeometryError),
+    /// The convolution does not fit.
+    #[error(transparent)]
+    Conv(#[from] ConvError),
+    /// The output would be too large.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+    /// A pooling window that sees no pixel at all.
+    #[error(
+        "pool: the window at output ({out_h}, {out_w}) lies in the padding, without one pixel of \
+         the image; a smaller padding would fit"
+    )]
+    EmptyWindow {
+        /// Output row.
+        out_h: usize,
+        /// Output column.
+        out_w: usize,
+    },
+    /// An affine layer was told to expect another number of features.
+    #[error("affine: {actual} features arrive, {expected} are expected")]
+    Features {
+        /// What arrives, `C * H * W`.
+        actual: usize,
+        /// What the layer was told to expect.
+        expected: usize,
+    },
+    /// A setting out of its range.
+    #[error("{setting} is {value}; {allowed}")]
+    Setting {
+        /// The setting.
+        setting: &'static str,
+        /// Its value.
+        value: f64,
+        /// What would be allowed.
+        allowed: &'static str,
+    },
+}

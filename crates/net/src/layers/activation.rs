@@ -1,0 +1,126 @@
+//! Functions of one element: ReLU, sigmoid, tanh.
+
+use tensor4::{Shape4, ViewMut4};
+
+use crate::layer::{check, check_gradient};
+use crate::parallel::{map_into, zip_into};
+use crate::{Gradient, Init, Layer, LayerSpec, Misfit, Mode, NetError, NetScalar, Seeds, State};
+use tensor4::View4;
+
+/// Which function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Function {
+    Relu,
+    Sigmoid,
+    Tanh,
+}
+
+/// The plan of an activation; see [`relu`], [`sigmoid`] and [`tanh`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ActivationSpec(Function);
+
+/// `max(x, 0)`; its gradient at 0 is 0, as PyTorch's. NaN stays NaN.
+#[must_use]
+pub const fn relu() -> ActivationSpec {
+    ActivationSpec(Function::Relu)
+}
+
+/// `1 / (1 + exp(-x))`.
+#[must_use]
+pub const fn sigmoid() -> ActivationSpec {
+    ActivationSpec(Function::Sigmoid)
+}
+
+/// The hyperbolic tangent.
+#[must_use]
+pub const fn tanh() -> ActivationSpec {
+    ActivationSpec(Function::Tanh)
+}
+
+impl Function {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Relu => "relu",
+            Self::Sigmoid => "sigmoid",
+            Self::Tanh => "tanh",
+        }
+    }
+}
+
+impl<T: NetScalar> LayerSpec<T> for ActivationSpec {
+    fn stem(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn output_shape(&self, input: Shape4) -> Result<Shape4, Misfit> {
+        Ok(input)
+    }
+
+    fn build(
+        self: Box<Self>,
+        name: String,
+        _input: Shape4,
+        _init: Init,
+        _seeds: &mut Seeds,
+    ) -> Result<Box<dyn Layer<T>>, Misfit> {
+        Ok(Box::new(Activation { name, function: self.0 }))
+    }
+}
+
+#[derive(Debug)]
+struct Activation {
+    name: String,
+    function: Function,
+}
+
+impl<T: NetScalar> Layer<T> for Activation {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn describe(&self) -> String {
+        self.function.name().to_owned()
+    }
+
+    fn output_shape(&self, input: Shape4) -> Result<Shape4, NetError> {
+        Ok(input)
+    }
+
+    fn forward(
+        &self,
+        x: View4<'_, T>,
+        mut y: ViewMut4<'_, T>,
+        _state: &mut State<T>,
+        _mode: Mode,
+    ) -> Result<(), NetError> {
+        check(&self.name, "the output", y.shape(), x.shape())?;
+        let (x, y) = (x.data(), y.data_mut());
+        match self.function {
+            // Not `x > 0 ? x : 0`, which would turn NaN into 0.
+            Function::Relu => map_into(x, y, |x| if x < T::ZERO { T::ZERO } else { x }),
+            // exp(-x) may overflow to infinity, of which the quotient is the right 0.
+            Function::Sigmoid => map_into(x, y, |x| T::ONE / (T::ONE + (-x).exp())),
+            Function::Tanh => map_into(x, y, T::tanh),
+        }
+        Ok(())
+    }
+
+    /// Both follow from the output alone: relu' = [y > 0], sigmoid' = y (1 - y),
+    /// tanh' = 1 - y^2.
+    fn backward(
+        &mut self,
+        gradient: Gradient<'_, T>,
+        dx: Option<ViewMut4<'_, T>>,
+        _state: &mut State<T>,
+    ) -> Result<(), NetError> {
+        check_gradient(self, &gradient, dx.as_ref())?;
+        let Some(mut dx) = dx else { return Ok(()) };
+        let (y, dy, dx) = (gradient.y.data(), gradient.dy.data(), dx.data_mut());
+        match self.function {
+            Function::Relu => zip_into(y, dy, dx, |y, dy| if y > T::ZERO { dy } else { T::ZERO }),
+            Function::Sigmoid => zip_into(y, dy, dx, |y, dy| dy * y * (T::ONE - y)),
+            Function::Tanh => zip_into(y, dy, dx, |y, dy| dy * (T::ONE - y * y)),
+        }
+        Ok(())
+    }
+}

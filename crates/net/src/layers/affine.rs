@@ -1,0 +1,177 @@
+//! The affine (fully connected) layer.
+
+use gemm::{MatMut, MatRef, par_gemm};
+use rayon::prelude::*;
+use tensor4::{Shape4, Tensor4, View4, ViewMut4};
+
+use crate::layer::{check, check_gradient, misfit};
+use crate::{
+    Gradient, Init, Layer, LayerSpec, Misfit, Mode, NetError, NetScalar, Parameter, Seeds, State,
+};
+
+/// The plan of an affine layer; see [`affine`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AffineSpec {
+    out_features: usize,
+    in_features: Option<usize>,
+    init: Option<Init>,
+}
+
+/// `y = x W^T + b`, with each image taken as one row of `x`: `(N, C, H, W)` counts as the matrix
+/// `(N, C * H * W)`. `W` is `(out, in)`, as PyTorch's; `y` is the matrix `(N, out)`.
+#[must_use]
+pub const fn affine(out_features: usize) -> AffineSpec {
+    AffineSpec { out_features, in_features: None, init: None }
+}
+
+impl AffineSpec {
+    /// Refuses to be built for another number of input features.
+    #[must_use]
+    pub const fn in_features(self, in_features: usize) -> Self {
+        Self { in_features: Some(in_features), ..self }
+    }
+
+    /// Draws the weights otherwise than the rest of the network.
+    #[must_use]
+    pub const fn init(self, init: Init) -> Self {
+        Self { init: Some(init), ..self }
+    }
+}
+
+impl<T: NetScalar> LayerSpec<T> for AffineSpec {
+    fn stem(&self) -> &'static str {
+        "affine"
+    }
+
+    fn output_shape(&self, input: Shape4) -> Result<Shape4, Misfit> {
+        let actual = input.image_len();
+        match self.in_features {
+            Some(expected) if expected != actual => Err(Misfit::Features { actual, expected }),
+            _ => {
+                Shape4::matrix(self.out_features, actual)?;
+                Ok(Shape4::matrix(input.n(), self.out_features)?)
+            }
+        }
+    }
+
+    fn build(
+        self: Box<Self>,
+        name: String,
+        input: Shape4,
+        init: Init,
+        seeds: &mut Seeds,
+    ) -> Result<Box<dyn Layer<T>>, Misfit> {
+        let (fan_out, fan_in) = (self.out_features, input.image_len());
+        let shape = Shape4::matrix(fan_out, fan_in)?;
+        let weight = self.init.unwrap_or(init).draw(shape, fan_in, fan_out, seeds.draw());
+        let bias = Tensor4::zeros(Shape4::matrix(fan_out, 1)?);
+        let parameters = [
+            Parameter::new(format!("{name}.weight"), weight, 2),
+            Parameter::new(format!("{name}.bias"), bias, 1),
+        ];
+        Ok(Box::new(Affine { name, parameters }))
+    }
+}
+
+#[derive(Debug)]
+struct Affine<T> {
+    name: String,
+    /// Weight `(out, in)` and bias `(out)`.
+    parameters: [Parameter<T>; 2],
+}
+
+impl<T: NetScalar> Affine<T> {
+    /// `(out, in)`.
+    fn features(&self) -> (usize, usize) {
+        let [out_features, in_features, ..] = self.parameters[0].shape().dims();
+        (out_features, in_features)
+    }
+}
+
+impl<T: NetScalar> Layer<T> for Affine<T> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn describe(&self) -> String {
+        let (out_features, in_features) = self.features();
+        format!("affine {in_features} -> {out_features}")
+    }
+
+    fn output_shape(&self, input: Shape4) -> Result<Shape4, NetError> {
+        let (out_features, expected) = self.features();
+        let actual = input.image_len();
+        if actual != expected {
+            return Err(misfit(&self.name, input, Misfit::Features { actual, expected }));
+        }
+        Ok(Shape4::matrix(input.n(), out_features)?)
+    }
+
+    fn forward(
+        &self,
+        x: View4<'_, T>,
+        y: ViewMut4<'_, T>,
+        _state: &mut State<T>,
+        _mode: Mode,
+    ) -> Result<(), NetError> {
+        check(&self.name, "the output", y.shape(), self.output_shape(x.shape())?)?;
+        let (n, (out_features, in_features)) = (x.shape().n(), self.features());
+        let [weight, bias] = &self.parameters;
+        let y = y.into_data();
+        if out_features > 0 {
+            for row in y.chunks_exact_mut(out_features) {
+                row.copy_from_slice(bias.value().data());
+            }
+        }
+        // (N, in) x (in, out) + (N, out) -> (N, out)
+        let x = MatRef::row_major(x.data(), n, in_features)?;
+        let w = MatRef::row_major(weight.value().data(), out_features, in_features)?;
+        par_gemm(T::ONE, x, w.t(), T::ONE, MatMut::row_major(y, n, out_features)?)?;
+        Ok(())
+    }
+
+    fn backward(
+        &mut self,
+        gradient: Gradient<'_, T>,
+        dx: Option<ViewMut4<'_, T>>,
+        _state: &mut State<T>,
+    ) -> Result<(), NetError> {
+        check_gradient(self, &gradient, dx.as_ref())?;
+        let Gradient { x, dy, .. } = gradient;
+        let (n, (out_features, in_features)) = (x.shape().n(), self.features());
+        let [weight, bias] = &mut self.parameters;
+        let x = MatRef::row_major(x.data(), n, in_features)?;
+        let dy_matrix = MatRef::row_major(dy.data(), n, out_features)?;
+
+        // (out, N) x (N, in) -> (out, in)
+        let dw = MatMut::row_major(weight.grad_mut().data_mut(), out_features, in_features)?;
+        par_gemm(T::ONE, dy_matrix.t(), x, T::ZERO, dw)?;
+
+        // The sum over the batch, in its order.
+        let db = bias.grad_mut().data_mut();
+        db.par_iter_mut().with_min_len(64).enumerate().for_each(|(j, db)| {
+            *db = (0..n).fold(T::ZERO, |sum, i| sum + dy.data()[i * out_features + j]);
+        });
+
+        if let Some(dx) = dx {
+            // (N, out) x (out, in) -> (N, in)
+            let w = MatRef::row_major(weight.value().data(), out_features, in_features)?;
+            let dx = MatMut::row_major(dx.into_data(), n, in_features)?;
+            par_gemm(T::ONE, dy_matrix, w, T::ZERO, dx)?;
+        }
+        Ok(())
+    }
+
+    fn parameters(&self) -> &[Parameter<T>] {
+        &self.parameters
+    }
+
+    fn parameters_mut(&mut self) -> &mut [Parameter<T>] {
+        &mut self.parameters
+    }
+
+    fn multiply_adds(&self, input: Shape4) -> u64 {
+        let (out_features, in_features) = self.features();
+        (input.n() as u64).saturating_mul((out_features * in_features) as u64)
+    }
+}

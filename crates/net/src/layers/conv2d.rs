@@ -1,0 +1,166 @@
+//! The convolution layer.
+
+use conv::{Algorithm, Conv2d as Convolution, Conv2dPlan, Options, Update};
+use im2col::Window;
+use tensor4::{Shape4, Tensor4, View4, ViewMut4};
+
+use crate::layer::{check, check_gradient, misfit};
+use crate::{
+    Gradient, Init, Layer, LayerSpec, Misfit, Mode, NetError, NetScalar, Parameter, Seeds, State,
+};
+
+/// The plan of a convolution layer; see [`conv2d`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Conv2dSpec {
+    out_channels: usize,
+    window: Window,
+    groups: usize,
+    algorithm: Algorithm,
+    init: Option<Init>,
+}
+
+/// A convolution with `out_channels` filters and a bias for each, over all channels that arrive:
+/// `(N, C, H, W)` to `(N, OC, OH, OW)`.
+#[must_use]
+pub fn conv2d(out_channels: usize, window: Window) -> Conv2dSpec {
+    Conv2dSpec { out_channels, window, groups: 1, algorithm: Algorithm::default(), init: None }
+}
+
+impl Conv2dSpec {
+    /// Splits the channels into groups that don't see each other.
+    #[must_use]
+    pub const fn groups(self, groups: usize) -> Self {
+        Self { groups, ..self }
+    }
+
+    /// Asks for an algorithm.
+    #[must_use]
+    pub const fn algorithm(self, algorithm: Algorithm) -> Self {
+        Self { algorithm, ..self }
+    }
+
+    /// Draws the weights otherwise than the rest of the network.
+    #[must_use]
+    pub const fn init(self, init: Init) -> Self {
+        Self { init: Some(init), ..self }
+    }
+
+    fn plan(&self, input: Shape4) -> Result<Conv2dPlan, Misfit> {
+        let [_, c, h, w] = input.dims();
+        let convolution =
+            Convolution::new(c, h, w, self.out_channels, self.window).groups(self.groups);
+        Ok(Conv2dPlan::new(convolution, Options::with_algorithm(self.algorithm))?)
+    }
+}
+
+impl<T: NetScalar> LayerSpec<T> for Conv2dSpec {
+    fn stem(&self) -> &'static str {
+        "conv"
+    }
+
+    fn output_shape(&self, input: Shape4) -> Result<Shape4, Misfit> {
+        Ok(self.plan(input)?.output_shape(input.n())?)
+    }
+
+    fn build(
+        self: Box<Self>,
+        name: String,
+        input: Shape4,
+        init: Init,
+        seeds: &mut Seeds,
+    ) -> Result<Box<dyn Layer<T>>, Misfit> {
+        let plan = self.plan(input)?;
+        let shape = plan.weight_shape();
+        let fan_in = shape.image_len();
+        let fan_out = self.out_channels / self.groups * shape.plane_len();
+        let weight = self.init.unwrap_or(init).draw(shape, fan_in, fan_out, seeds.draw());
+        let bias = Tensor4::zeros(Shape4::matrix(self.out_channels, 1)?);
+        let parameters = [
+            Parameter::new(format!("{name}.weight"), weight, 4),
+            Parameter::new(format!("{name}.bias"), bias, 1),
+        ];
+        Ok(Box::new(Conv2d { name, plan, parameters }))
+    }
+}
+
+#[derive(Debug)]
+struct Conv2d<T> {
+    name: String,
+    plan: Conv2dPlan,
+    /// Weight `(OC, C / groups, KH, KW)` and bias `(OC)`.
+    parameters: [Parameter<T>; 2],
+}
+
+impl<T: NetScalar> Layer<T> for Conv2d<T> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn describe(&self) -> String {
+        let Convolution { out_channels, window, groups, .. } = *self.plan.desc();
+        let Window { kernel_h, kernel_w, stride_h, stride_w, .. } = window;
+        let mut text = format!("conv {kernel_h}x{kernel_w}, {out_channels} filters");
+        if (stride_h, stride_w) != (1, 1) {
+            text += &format!(", stride {stride_h}x{stride_w}");
+        }
+        if groups != 1 {
+            text += &format!(", {groups} groups");
+        }
+        text
+    }
+
+    fn output_shape(&self, input: Shape4) -> Result<Shape4, NetError> {
+        let expected = self.plan.input_shape(input.n())?;
+        check(&self.name, "the input", input, expected)?;
+        self.plan.output_shape(input.n()).map_err(|e| misfit(&self.name, input, e))
+    }
+
+    fn forward(
+        &self,
+        x: View4<'_, T>,
+        y: ViewMut4<'_, T>,
+        state: &mut State<T>,
+        _mode: Mode,
+    ) -> Result<(), NetError> {
+        check(&self.name, "the output", y.shape(), self.output_shape(x.shape())?)?;
+        let [weight, bias] = &self.parameters;
+        let bias = Some(bias.value().data());
+        Ok(self.plan.forward_into(x, weight.value().view(), bias, y, &mut state.workspace)?)
+    }
+
+    fn backward(
+        &mut self,
+        gradient: Gradient<'_, T>,
+        dx: Option<ViewMut4<'_, T>>,
+        state: &mut State<T>,
+    ) -> Result<(), NetError> {
+        check_gradient(self, &gradient, dx.as_ref())?;
+        let Gradient { x, dy, .. } = gradient;
+        let [weight, bias] = &mut self.parameters;
+        self.plan.backward_weights_into(
+            x,
+            dy,
+            weight.grad_mut().view_mut(),
+            Some(bias.grad_mut().data_mut()),
+            Update::Overwrite,
+            &mut state.workspace,
+        )?;
+        if let Some(dx) = dx {
+            let w = weight.value().view();
+            self.plan.backward_data_into(w, dy, dx, &mut state.workspace)?;
+        }
+        Ok(())
+    }
+
+    fn parameters(&self) -> &[Parameter<T>] {
+        &self.parameters
+    }
+
+    fn parameters_mut(&mut self) -> &mut [Parameter<T>] {
+        &mut self.parameters
+    }
+
+    fn multiply_adds(&self, input: Shape4) -> u64 {
+        self.plan.multiply_adds(input.n())
+    }
+}

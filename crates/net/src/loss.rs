@@ -1,0 +1,107 @@
+//! Softmax with cross-entropy.
+
+use tensor4::{Tensor4, View4, ViewMut4};
+
+use crate::layer::check;
+use crate::{NetError, NetScalar};
+
+/// What a batch cost, and how many of its images were recognised.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BatchLoss {
+    /// The loss, averaged over the images. NaN for a batch of none.
+    pub mean: f64,
+    /// Images whose largest logit is that of their label (of equal logits the first).
+    pub correct: usize,
+    /// Images.
+    pub images: usize,
+}
+
+/// The cross-entropy between the softmax of the logits and the labels:
+/// `-ln(exp(z[label]) / sum of exp(z))`, averaged over the batch.
+///
+/// Logits are shifted by their maximum before the exponential, so that none overflows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SoftmaxCrossEntropy;
+
+impl SoftmaxCrossEntropy {
+    /// The loss of a batch of logits `(N, classes)`; and, if `dlogits` is given, its gradient
+    /// `(softmax(z) - onehot(label)) / N`, which overwrites `dlogits`.
+    ///
+    /// # Errors
+    ///
+    /// [`NetError::LabelCount`], [`NetError::Label`], or [`NetError::Shape`] if `dlogits` has
+    /// another shape than the logits.
+    pub fn loss<T: NetScalar>(
+        self,
+        logits: View4<'_, T>,
+        labels: &[usize],
+        mut dlogits: Option<ViewMut4<'_, T>>,
+    ) -> Result<BatchLoss, NetError> {
+        const OPERATION: &str = "softmax cross-entropy";
+        let (n, classes) = (logits.shape().n(), logits.shape().image_len());
+        if labels.len() != n {
+            let (operation, labels) = (OPERATION, labels.len());
+            return Err(NetError::LabelCount { operation, images: n, labels });
+        }
+        if let Some(image) = labels.iter().position(|&label| label >= classes) {
+            return Err(NetError::Label { image, label: labels[image], classes });
+        }
+        if let Some(dlogits) = &dlogits {
+            check(OPERATION, "dlogits", dlogits.shape(), logits.shape())?;
+        }
+        let mut total = 0.0;
+        let mut correct = 0;
+        for (image, &label) in labels.iter().enumerate() {
+            let z = logits.image(image);
+            let max = maximum(z);
+            let sum: T = z.iter().map(|&z| (z - max).exp()).sum();
+            total += (sum.ln() - (z[label] - max)).to_f64();
+            correct += usize::from(first_maximum(z) == Some(label));
+            if let Some(dlogits) = &mut dlogits {
+                let scale = T::ONE / (sum * T::from_usize(n));
+                let dz = dlogits.image_mut(image);
+                for (dz, &z) in dz.iter_mut().zip(z) {
+                    *dz = (z - max).exp() * scale;
+                }
+                dz[label] -= T::ONE / T::from_usize(n);
+            }
+        }
+        Ok(BatchLoss { mean: total / n as f64, correct, images: n })
+    }
+
+    /// The probabilities that belong to logits, `softmax(z)` of each row.
+    #[must_use]
+    pub fn probabilities<T: NetScalar>(self, logits: View4<'_, T>) -> Tensor4<T> {
+        let mut probabilities = logits.to_tensor();
+        for image in 0..logits.shape().n() {
+            let mut view = probabilities.view_mut();
+            let row = view.image_mut(image);
+            let max = maximum(row);
+            for p in row.iter_mut() {
+                *p = (*p - max).exp();
+            }
+            let sum: T = row.iter().copied().sum();
+            for p in row.iter_mut() {
+                *p /= sum;
+            }
+        }
+        probabilities
+    }
+}
+
+/// The largest value; NaN if one is NaN, so that the loss shows it.
+fn maximum<T: NetScalar>(values: &[T]) -> T {
+    let greater = |max: T, z: T| if z > max || z.is_nan() { z } else { max };
+    values.iter().copied().fold(T::NEG_INFINITY, greater)
+}
+
+/// Where the largest value stands first.
+pub(crate) fn first_maximum<T: NetScalar>(values: &[T]) -> Option<usize> {
+    let mut best: Option<(usize, T)> = None;
+    for (i, &value) in values.iter().enumerate() {
+        if best.is_none_or(|(_, max)| value > max) {
+            best = Some((i, value));
+        }
+    }
+    best.map(|(i, _)| i)
+}

@@ -1,0 +1,58 @@
+//! Element-wise work on all cores.
+
+use rayon::prelude::*;
+
+/// Elements per task: enough that a task costs more than to hand it out.
+const BLOCK: usize = 1 << 13;
+
+/// Replaces each element `y` by `f(x)` of the element `x` at the same place.
+///
+/// # Panics
+///
+/// If the lengths differ.
+pub(crate) fn map_into<T, F>(x: &[T], y: &mut [T], f: F)
+where
+    T: Copy + Send + Sync,
+    F: Fn(T) -> T + Sync,
+{
+    assert_eq!(x.len(), y.len());
+    y.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).for_each(|(y, x)| {
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = f(x);
+        }
+    });
+}
+
+/// Replaces each element of `out` by `f(a, b)` of the elements at the same place.
+///
+/// # Panics
+///
+/// If the lengths differ.
+pub(crate) fn zip_into<T, F>(a: &[T], b: &[T], out: &mut [T], f: F)
+where
+    T: Copy + Send + Sync,
+    F: Fn(T, T) -> T + Sync,
+{
+    assert_eq!(a.len(), out.len());
+    assert_eq!(b.len(), out.len());
+    let inputs = a.par_chunks(BLOCK).zip(b.par_chunks(BLOCK));
+    out.par_chunks_mut(BLOCK).zip(inputs).for_each(|(out, (a, b))| {
+        for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+            *out = f(a, b);
+        }
+    });
+}
+
+/// As [`zip_into`], with the place of the elements: `out[i] = f(i, a[i])`.
+pub(crate) fn map_indexed_into<T, F>(a: &[T], out: &mut [T], f: F)
+where
+    T: Copy + Send + Sync,
+    F: Fn(usize, T) -> T + Sync,
+{
+    assert_eq!(a.len(), out.len());
+    out.par_chunks_mut(BLOCK).zip(a.par_chunks(BLOCK)).enumerate().for_each(|(block, (out, a))| {
+        for (i, (out, &a)) in out.iter_mut().zip(a).enumerate() {
+            *out = f(block * BLOCK + i, a);
+        }
+    });
+}

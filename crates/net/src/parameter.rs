@@ -1,0 +1,83 @@
+//! What training changes.
+
+use tensor4::{Shape4, Tensor4};
+
+use crate::NetScalar;
+
+/// A tensor that training changes, and the gradient of the loss by it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parameter<T> {
+    name: String,
+    value: Tensor4<T>,
+    grad: Tensor4<T>,
+    /// The sizes as others write them: `[OC, C, KH, KW]`, `[out, in]`, `[OC]`.
+    dims: Vec<usize>,
+}
+
+impl<T: NetScalar> Parameter<T> {
+    /// A parameter of the given value, with a gradient of 0.
+    ///
+    /// `rank` says how many of the four sizes of the tensor are written to files: 4 for the
+    /// weights of a convolution, 2 for a matrix, 1 for a bias. The sizes beyond are 1.
+    ///
+    /// # Panics
+    ///
+    /// If `rank` is above 4, or one of the sizes beyond it is not 1.
+    #[must_use]
+    pub fn new(name: impl Into<String>, value: Tensor4<T>, rank: usize) -> Self {
+        let sizes = value.shape().dims();
+        let (dims, beyond) = sizes.split_at(rank);
+        assert!(beyond.iter().all(|&size| size == 1), "rank {rank} of shape {}", value.shape());
+        let dims = dims.to_vec();
+        let grad = Tensor4::zeros(value.shape());
+        Self { name: name.into(), value, grad, dims }
+    }
+
+    /// The name, such as `conv1.weight`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The shape of value and gradient.
+    #[must_use]
+    pub fn shape(&self) -> Shape4 {
+        self.value.shape()
+    }
+
+    /// The sizes as files hold them: `[OC, C, KH, KW]`, `[out, in]` or `[OC]`.
+    #[must_use]
+    pub fn dims(&self) -> &[usize] {
+        &self.dims
+    }
+
+    /// The value.
+    #[must_use]
+    pub fn value(&self) -> &Tensor4<T> {
+        &self.value
+    }
+
+    /// The value, to be changed; its shape stays.
+    #[must_use]
+    pub fn value_mut(&mut self) -> &mut [T] {
+        self.value.data_mut()
+    }
+
+    /// The gradient of the loss by the value, as the last backward pass left it.
+    #[must_use]
+    pub fn grad(&self) -> &Tensor4<T> {
+        &self.grad
+    }
+
+    /// The gradient, to be written by a backward pass; its shape stays.
+    #[must_use]
+    pub fn grad_mut(&mut self) -> &mut Tensor4<T> {
+        &mut self.grad
+    }
+
+    /// The value to be changed, beside the gradient to be read.
+    #[must_use]
+    pub fn value_mut_and_grad(&mut self) -> (&mut [T], &[T]) {
+        (self.value.data_mut(), self.grad.data())
+    }
+}

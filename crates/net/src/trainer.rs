@@ -1,0 +1,348 @@
+//! Training: epochs over shuffled batches.
+
+use rand::SeedableRng;
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::seq::SliceRandom;
+
+use crate::tape::Buffer;
+use crate::{
+    Mode, NetError, NetScalar, Optimizer, Samples, Seeds, Sequential, SoftmaxCrossEntropy, Tape,
+};
+
+/// The settings of a training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TrainOptions {
+    /// How many times every image is seen.
+    pub epochs: usize,
+    /// Images per step; the last step of an epoch has what is left.
+    pub batch_size: usize,
+    /// Images per pass in evaluation. Changes memory and speed alone.
+    pub eval_batch_size: usize,
+    /// What the order of the images follows from.
+    pub seed: u64,
+}
+
+impl Default for TrainOptions {
+    /// 20 epochs of batches of 100, as the book.
+    fn default() -> Self {
+        Self { epochs: 20, batch_size: 100, eval_batch_size: 500, seed: 0 }
+    }
+}
+
+impl TrainOptions {
+    /// The defaults with so many epochs.
+    #[must_use]
+    pub const fn epochs(self, epochs: usize) -> Self {
+        Self { epochs, ..self }
+    }
+
+    /// The same with so many images per step.
+    #[must_use]
+    pub const fn batch_size(self, batch_size: usize) -> Self {
+        Self { batch_size, ..self }
+    }
+
+    /// The same with another order of the images.
+    #[must_use]
+    pub const fn seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+}
+
+/// How a network did on a set of images.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Evaluation {
+    /// The loss, averaged over the images.
+    pub loss: f64,
+    /// How many were recognised.
+    pub correct: usize,
+    /// How many there were.
+    pub images: usize,
+}
+
+impl Evaluation {
+    /// The part that was recognised, from 0 to 1; NaN for no images.
+    #[must_use]
+    pub fn accuracy(&self) -> f64 {
+        self.correct as f64 / self.images as f64
+    }
+}
+
+/// One step, after it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepReport {
+    /// The epoch, from 1.
+    pub epoch: usize,
+    /// How many epochs there will be.
+    pub epochs: usize,
+    /// The step, from 1, over the whole training.
+    pub step: u64,
+    /// The step within the epoch, from 1.
+    pub step_in_epoch: usize,
+    /// How many steps an epoch has.
+    pub steps_per_epoch: usize,
+    /// The loss of the step's batch, before the step changed the weights.
+    pub loss: f64,
+    /// How many images of the batch were recognised.
+    pub correct: usize,
+    /// How many images the batch had.
+    pub images: usize,
+}
+
+/// One epoch, after it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EpochReport {
+    /// The epoch, from 1.
+    pub epoch: usize,
+    /// How many epochs there will be.
+    pub epochs: usize,
+    /// Steps since training began.
+    pub step: u64,
+    /// Loss and hits over the batches of the epoch, each before its step.
+    pub train: Evaluation,
+    /// The test images after the epoch, if there are any.
+    pub test: Option<Evaluation>,
+}
+
+/// Whether training goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Control {
+    /// It does.
+    Continue,
+    /// It ends here, with the weights as they are.
+    Stop,
+}
+
+/// Watches a training: shows progress, writes files, ends it early.
+pub trait Observer<T> {
+    /// After every step.
+    fn on_step(&mut self, _report: &StepReport) -> Control {
+        Control::Continue
+    }
+
+    /// After every epoch, with all weights finite.
+    ///
+    /// # Errors
+    ///
+    /// An error ends the training with it.
+    fn on_epoch(
+        &mut self,
+        _report: &EpochReport,
+        _net: &Sequential<T>,
+    ) -> Result<Control, NetError> {
+        Ok(Control::Continue)
+    }
+}
+
+/// An observer that looks away.
+impl<T> Observer<T> for () {}
+
+/// Trains a network on labelled images with softmax and cross-entropy.
+///
+/// The run follows from the seeds of network and options alone: the same on any number of
+/// threads.
+///
+/// ```
+/// use net::{Optimizer, Rule, TensorSamples, TrainOptions, Trainer, models::SimpleConvNet};
+/// use tensor4::{Shape4, Tensor4};
+///
+/// // Eight images of which the brighter half has the label 1.
+/// let images = Tensor4::<f32>::from_fn(Shape4::new(8, 1, 12, 12)?, |n, _, _, _| n as f32 / 8.0);
+/// let samples = TensorSamples::new(images, vec![0, 0, 0, 0, 1, 1, 1, 1])?;
+///
+/// let mut net = SimpleConvNet::default().input(1, 12, 12).outputs(2).build::<f32>(1)?;
+/// let mut trainer = Trainer::new(TrainOptions::default().epochs(30).batch_size(4), Rule::adam(0.01))?;
+/// let epochs = trainer.fit(&mut net, &samples, Some(&samples), &mut ())?;
+/// assert_eq!(epochs.last().unwrap().test.unwrap().correct, 8);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Trainer<T> {
+    options: TrainOptions,
+    optimizer: Optimizer<T>,
+    step: u64,
+}
+
+impl<T: NetScalar> Trainer<T> {
+    /// A training that has not begun.
+    ///
+    /// # Errors
+    ///
+    /// [`NetError::Setting`] if a batch size is 0 or the rule out of its range.
+    pub fn new(options: TrainOptions, rule: crate::Rule) -> Result<Self, NetError> {
+        for (setting, size) in [
+            ("the batch size", options.batch_size),
+            ("the batch size of evaluation", options.eval_batch_size),
+        ] {
+            if size == 0 {
+                let allowed = "at least 1 would fit";
+                return Err(NetError::Setting { setting, value: 0.0, allowed });
+            }
+        }
+        Ok(Self { options, optimizer: Optimizer::new(rule)?, step: 0 })
+    }
+
+    /// The optimiser.
+    #[must_use]
+    pub fn optimizer(&self) -> &Optimizer<T> {
+        &self.optimizer
+    }
+
+    /// Trains for the epochs of the options, and reports each.
+    ///
+    /// # Errors
+    ///
+    /// [`NetError::NonFiniteLoss`] or [`NetError::NonFiniteParameter`] if training diverges: the
+    /// weights in `net` are then of no use, those of the last
+    /// [`on_epoch`](Observer::on_epoch) still good. Also whatever network, samples and observer
+    /// report.
+    pub fn fit(
+        &mut self,
+        net: &mut Sequential<T>,
+        train: &dyn Samples<T>,
+        test: Option<&dyn Samples<T>>,
+        observer: &mut dyn Observer<T>,
+    ) -> Result<Vec<EpochReport>, NetError> {
+        let mut reports = Vec::with_capacity(self.options.epochs);
+        if train.is_empty() {
+            return Err(NetError::Samples { message: "there are no images to train on".into() });
+        }
+        let mut tape = Tape::new();
+        let mut batch = Batch::new();
+        for epoch in 1..=self.options.epochs {
+            let Some(result) =
+                self.run_epoch(epoch, net, train, observer, &mut tape, &mut batch)?
+            else {
+                break;
+            };
+            self.check_parameters(net)?;
+            let test = match test {
+                Some(test) => Some(evaluate(net, test, self.options.eval_batch_size)?),
+                None => None,
+            };
+            let epochs = self.options.epochs;
+            let report = EpochReport { epoch, epochs, step: self.step, train: result, test };
+            reports.push(report);
+            if observer.on_epoch(&report, net)? == Control::Stop {
+                break;
+            }
+        }
+        Ok(reports)
+    }
+
+    /// One epoch; `None` if the observer ended it.
+    fn run_epoch(
+        &mut self,
+        epoch: usize,
+        net: &mut Sequential<T>,
+        train: &dyn Samples<T>,
+        observer: &mut dyn Observer<T>,
+        tape: &mut Tape<T>,
+        batch: &mut Batch<T>,
+    ) -> Result<Option<Evaluation>, NetError> {
+        let order = shuffled(train.len(), self.options.seed, epoch);
+        let steps_per_epoch = order.len().div_ceil(self.options.batch_size);
+        let mut total = Evaluation { loss: 0.0, correct: 0, images: 0 };
+        for (i, indices) in order.chunks(self.options.batch_size).enumerate() {
+            self.step += 1;
+            batch.gather(train, indices)?;
+            let logits = net.forward(batch.x.view(), tape, Mode::Train { step: self.step })?;
+            batch.dlogits.set_shape(logits.shape());
+            let dlogits = Some(batch.dlogits.view_mut());
+            let loss = SoftmaxCrossEntropy.loss(logits, &batch.labels, dlogits)?;
+            if !loss.mean.is_finite() {
+                let (step, loss) = (self.step, loss.mean);
+                return Err(NetError::NonFiniteLoss { step, epoch, loss });
+            }
+            net.backward(batch.dlogits.view(), tape)?;
+            net.update(&mut self.optimizer);
+
+            total.loss += loss.mean * loss.images as f64;
+            total.correct += loss.correct;
+            total.images += loss.images;
+            let report = StepReport {
+                epoch,
+                epochs: self.options.epochs,
+                step: self.step,
+                step_in_epoch: i + 1,
+                steps_per_epoch,
+                loss: loss.mean,
+                correct: loss.correct,
+                images: loss.images,
+            };
+            if observer.on_step(&report) == Control::Stop {
+                return Ok(None);
+            }
+        }
+        total.loss /= total.images as f64;
+        Ok(Some(total))
+    }
+
+    /// Whether every weight is finite still: only such weights are worth keeping.
+    fn check_parameters(&self, net: &Sequential<T>) -> Result<(), NetError> {
+        for parameter in net.parameters() {
+            if let Some(value) = parameter.value().data().iter().find(|value| !value.is_finite()) {
+                return Err(NetError::NonFiniteParameter {
+                    parameter: parameter.name().to_owned(),
+                    value: value.to_f64(),
+                    step: self.step,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The images of one step, in memory that serves all of them.
+struct Batch<T> {
+    x: Buffer<T>,
+    labels: Vec<usize>,
+    dlogits: Buffer<T>,
+}
+
+impl<T: NetScalar> Batch<T> {
+    fn new() -> Self {
+        Self { x: Buffer::new(), labels: Vec::new(), dlogits: Buffer::new() }
+    }
+
+    fn gather(&mut self, samples: &dyn Samples<T>, indices: &[usize]) -> Result<(), NetError> {
+        self.x.set_shape(samples.image_shape().with_n(indices.len())?);
+        self.labels.resize(indices.len(), 0);
+        samples.gather(indices, self.x.view_mut(), &mut self.labels)
+    }
+}
+
+/// The numbers `0..len` in an order that follows from seed and epoch.
+fn shuffled(len: usize, seed: u64, epoch: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..len).collect();
+    let mut seeds = Seeds::new(seed ^ Seeds::new(epoch as u64).draw());
+    order.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(seeds.draw()));
+    order
+}
+
+/// Loss and hits of a network on a set of images, `batch_size` of them at a time.
+///
+/// # Errors
+///
+/// If the images don't fit the network, a label has no output, or they can't be read.
+pub fn evaluate<T: NetScalar>(
+    net: &Sequential<T>,
+    samples: &dyn Samples<T>,
+    batch_size: usize,
+) -> Result<Evaluation, NetError> {
+    let mut tape = Tape::new();
+    let mut batch = Batch::new();
+    let mut total = Evaluation { loss: 0.0, correct: 0, images: 0 };
+    let order: Vec<usize> = (0..samples.len()).collect();
+    for indices in order.chunks(batch_size.max(1)) {
+        batch.gather(samples, indices)?;
+        let logits = net.forward(batch.x.view(), &mut tape, Mode::Eval)?;
+        let loss = SoftmaxCrossEntropy.loss(logits, &batch.labels, None)?;
+        total.loss += loss.mean * loss.images as f64;
+        total.correct += loss.correct;
+        total.images += loss.images;
+    }
+    total.loss /= total.images as f64;
+    Ok(total)
+}

@@ -1,0 +1,55 @@
+//! Results are bit-identical for every number of threads.
+
+mod common;
+
+use common::{bits, noise, parameter_bits};
+use im2col::Window;
+use net::{Rule, Sequential, TrainOptions, Trainer, evaluate, layers};
+use rayon::ThreadPoolBuilder;
+
+/// What a short training leaves behind, in a pool of so many threads.
+fn trained(threads: usize, batch_size: usize) -> (Vec<u64>, Vec<u64>) {
+    let pool = ThreadPoolBuilder::new().num_threads(threads).build().expect("a few threads");
+    pool.install(|| {
+        assert_eq!(rayon::current_num_threads(), threads);
+        // Large enough that every layer is cut into several tasks.
+        let mut net = Sequential::<f32>::builder(2, 24, 24)
+            .add(layers::conv2d(24, Window::square(3).pad(1)))
+            .add(layers::relu())
+            .add(layers::max_pool2d(Window::square(2).stride(2)))
+            .add(layers::conv2d(36, Window::square(3)).groups(2))
+            .add(layers::tanh())
+            .add(layers::avg_pool2d(Window::square(3).stride(2).pad(1)))
+            .add(layers::dropout(0.3))
+            .add(layers::affine(90))
+            .add(layers::sigmoid())
+            .add(layers::affine(7))
+            .build(1)
+            .expect("the layers fit");
+        let samples = noise::<f32>(2 * batch_size, [2, 24, 24], 7, 2);
+        let options = TrainOptions::default().epochs(1).batch_size(batch_size).seed(3);
+        let mut trainer = Trainer::new(options, Rule::adam(0.01)).expect("the rule fits");
+        let before = parameter_bits(&net);
+        let reports = trainer.fit(&mut net, &samples, None, &mut ()).expect("no divergence");
+        assert_eq!(trainer.optimizer().steps(), 2);
+        let after = parameter_bits(&net);
+        assert!(before.iter().zip(&after).filter(|(b, a)| b != a).count() > before.len() / 2);
+        let evaluation = evaluate(&net, &samples, batch_size).expect("the samples fit");
+        assert_eq!(evaluation.images, 2 * batch_size);
+        (after, bits(&[reports[0].train.loss, evaluation.loss, evaluation.correct as f64]))
+    })
+}
+
+#[test]
+fn training_and_evaluation_give_the_same_bytes() {
+    // A convolution runs few images in another way than many.
+    for batch_size in [3, 21] {
+        let expected = trained(1, batch_size);
+        for threads in [2, 3, 8] {
+            let (weights, results) = trained(threads, batch_size);
+            assert_eq!(results, expected.1, "{threads} threads, batches of {batch_size}");
+            // Not assert_eq, which would print every weight.
+            assert!(weights == expected.0, "{threads} threads, batches of {batch_size}");
+        }
+    }
+}
