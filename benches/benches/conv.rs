@@ -1,11 +1,10 @@
 //! The naive direct convolution against im2col + GEMM, in f32.
 //!
-//! The throughput is in floating-point operations, a multiplication and an addition counted as
-//! two: `Gelem/s` reads as GFLOP/s. The naive one runs on one thread, as it always does; the
-//! other one on all that rayon has.
+//! Throughput is in multiply-adds: an element per second is 2 flop/s. The naive one runs on one
+//! thread, as it always does; the other one on all that rayon has.
 
 use std::hint::black_box;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use benches::{Layer, ONE_BY_ONE, SIMPLE_CONV_NET, THREE_BY_THREE};
 use conv::{Algorithm, Conv2dPlan, Options, Update, Workspace};
@@ -21,8 +20,6 @@ enum Direction {
 }
 
 impl Direction {
-    const ALL: [Self; 3] = [Self::Forward, Self::BackwardData, Self::BackwardWeights];
-
     const fn name(self) -> &'static str {
         match self {
             Self::Forward => "forward",
@@ -89,18 +86,20 @@ impl Run {
 /// Measures every algorithm on one direction of a layer.
 fn compare(criterion: &mut Criterion, layer: Layer, direction: Direction) {
     let mut expected = Run::new(layer, Algorithm::Naive);
+    let start = Instant::now();
     let expected = expected.run(direction);
+    let naive_time = start.elapsed();
     let mut group = criterion.benchmark_group(format!("conv/{}/{}", direction.name(), layer.name));
     group.sample_size(10);
     for &algorithm in Algorithm::ALL {
         let mut run = Run::new(layer, algorithm);
         // Sums of up to 3136 products: the rounding of f32, and no more.
         assert_close(algorithm.name(), run.run(direction), expected, 1e-4);
-        group.throughput(Throughput::Elements(2 * run.plan.multiply_adds(layer.n)));
+        group.throughput(Throughput::Elements(run.plan.multiply_adds(layer.n)));
         if algorithm == Algorithm::Naive {
-            // Each sample is one run, of which ten are enough.
+            // Slow enough for ten samples of one or two runs to say how slow.
             group.sampling_mode(SamplingMode::Flat);
-            group.warm_up_time(Duration::from_millis(1)).measurement_time(Duration::from_millis(1));
+            group.warm_up_time(Duration::from_millis(1)).measurement_time(12 * naive_time);
         } else {
             group.sampling_mode(SamplingMode::Auto);
             group.warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));

@@ -40,7 +40,7 @@ impl<T: NetScalar> Training<T> {
     /// Returns the loss before the step.
     fn step(&mut self) -> Result<f64, NetError> {
         let Self { net, optimizer, tape, dlogits, images, labels } = self;
-        let logits = net.forward(images.view(), tape, Mode::Train { seed: SEED })?;
+        let logits = net.forward(images.view(), tape, Mode::Train { step: optimizer.steps() })?;
         let loss = SoftmaxCrossEntropy.loss(logits, labels, Some(dlogits.view_mut()))?;
         net.backward(dlogits.view(), tape)?;
         net.update(optimizer);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use net::Rule;
+use net::{Rule, Schedule};
 
 use crate::model::ModelName;
 
@@ -48,7 +48,7 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// How many times every image is seen.
-    #[arg(long, default_value_t = 20, value_parser = positive)]
+    #[arg(long, default_value_t = 12, value_parser = positive)]
     pub(crate) epochs: usize,
     /// Images per step.
     #[arg(long, default_value_t = 100, value_parser = positive)]
@@ -59,6 +59,13 @@ pub(crate) struct TrainArgs {
     /// The learning rate.
     #[arg(long, default_value_t = 0.001)]
     pub(crate) lr: f64,
+    /// How the learning rate changes over the training.
+    #[arg(long, value_enum, default_value_t = ScheduleName::Constant)]
+    pub(crate) schedule: ScheduleName,
+    /// How much of a running average of the weights stays at each step; the averaged weights are
+    /// those that are tested and kept. 0 for no average.
+    #[arg(long, default_value_t = 0.999, value_name = "DECAY")]
+    pub(crate) average: f64,
     /// What weights and the order of images follow from.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
@@ -105,6 +112,31 @@ pub(crate) struct SummaryArgs {
     /// The network.
     #[arg(long, value_enum, default_value_t = ModelName::SimpleConvnet)]
     pub(crate) model: ModelName,
+}
+
+/// The schedules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ScheduleName {
+    Constant,
+    /// Falls in a straight line to 0: the last epochs settle instead of wandering.
+    Linear,
+}
+
+impl ScheduleName {
+    pub(crate) const fn schedule(self) -> Schedule {
+        match self {
+            Self::Constant => Schedule::Constant,
+            Self::Linear => Schedule::Linear,
+        }
+    }
+
+    /// The name in files.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Constant => "constant",
+            Self::Linear => "linear",
+        }
+    }
 }
 
 /// The optimisers.

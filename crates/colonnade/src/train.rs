@@ -32,6 +32,8 @@ struct Config<'a> {
     batch_size: usize,
     optimizer: &'static str,
     learning_rate: f64,
+    schedule: &'static str,
+    average: f64,
     seed: u64,
     threads: usize,
 }
@@ -44,8 +46,12 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     }
     let model = args.model.name();
     let mut net = args.model.build(Some(data.train.dims()), data.train.classes(), args.seed)?;
-    let options =
-        TrainOptions::default().epochs(args.epochs).batch_size(args.batch_size).seed(args.seed);
+    let options = TrainOptions::default()
+        .epochs(args.epochs)
+        .batch_size(args.batch_size)
+        .schedule(args.schedule.schedule())
+        .average((args.average != 0.0).then_some(args.average))
+        .seed(args.seed);
     let rule = args.optimizer.rule(args.lr);
     let mut trainer = Trainer::new(options, rule)?;
 
@@ -66,6 +72,8 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         batch_size: args.batch_size,
         optimizer: rule.name(),
         learning_rate: args.lr,
+        schedule: args.schedule.name(),
+        average: args.average,
         seed: args.seed,
         threads: rayon::current_num_threads(),
     };

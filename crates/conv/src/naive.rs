@@ -111,7 +111,7 @@ pub fn backward_weights<T: ConvScalar>(
     db: Option<&mut [T]>,
     update: Update,
 ) {
-    let [n, out_channels, ..] = dy.dims();
+    let n = dy.shape().n();
     if update == Update::Overwrite {
         dw.fill(T::ZERO);
     }
@@ -120,9 +120,9 @@ pub fn backward_weights<T: ConvScalar>(
             db.fill(T::ZERO);
         }
         for n in 0..n {
-            for oc in 0..out_channels {
+            for (oc, db) in db.iter_mut().enumerate() {
                 for &d in dy.plane(n, oc) {
-                    db[oc] += d;
+                    *db += d;
                 }
             }
         }

@@ -30,6 +30,7 @@ impl<T: NetScalar> Builder<T> {
 
     /// Adds a layer, named by its kind and a number: `conv1`, `relu1`, `pool1`, `conv2`, …
     #[must_use]
+    #[expect(clippy::should_implement_trait, reason = "a layer is added, nothing is summed")]
     pub fn add(mut self, layer: impl LayerSpec<T> + 'static) -> Self {
         self.layers.push((None, Box::new(layer)));
         self

@@ -20,8 +20,8 @@ pub enum NetError {
         in_h: usize,
         /// Columns that reach it.
         in_w: usize,
-        /// What does not fit.
-        reason: Misfit,
+        /// What does not fit (boxed, to keep a `Result` small).
+        reason: Box<Misfit>,
     },
     /// Two layers were given the same name.
     #[error("two layers are named {name}; parameters are found by the name of their layer")]
@@ -61,7 +61,7 @@ pub enum NetError {
         labels: usize,
     },
     /// A label that the network has no output for.
-    #[error("label {label} of image {image}: the network has the classes 0 to {}", .classes - 1)]
+    #[error("label {label} of image {image}: the network has {classes} classes, counted from 0")]
     Label {
         /// The image within its batch.
         image: usize,

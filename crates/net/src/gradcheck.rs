@@ -69,11 +69,11 @@ pub fn gradient_check(
     let logits = net.forward(x, &mut tape, mode)?;
     let mut dlogits = Tensor4::zeros(logits.shape());
     SoftmaxCrossEntropy.loss(logits, labels, Some(dlogits.view_mut()))?;
+    let change = LossChange::from(logits, labels);
     let dx = net.backward_to_input(dlogits.view(), &mut tape)?;
 
     let mut loss = |net: &Sequential<f64>, x: View4<'_, f64>| -> Result<f64, NetError> {
-        let logits = net.forward(x, &mut tape, mode)?;
-        Ok(SoftmaxCrossEntropy.loss(logits, labels, None)?.mean)
+        Ok(change.to(net.forward(x, &mut tape, mode)?))
     };
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(options.seed);
     let mut draw = |len: usize| sample(&mut rng, len, options.elements.min(len)).into_vec();
@@ -113,6 +113,37 @@ pub fn gradient_check(
     }
     errors.push(worst.report("input"));
     Ok(errors)
+}
+
+/// By how much the loss of a batch changes when its logits do.
+///
+/// The difference of two losses would have the rounding error of a loss, which in a network with
+/// small weights is a million times larger than what one weight changes.
+struct LossChange<'a> {
+    logits: Tensor4<f64>,
+    probabilities: Tensor4<f64>,
+    labels: &'a [usize],
+}
+
+impl<'a> LossChange<'a> {
+    fn from(logits: View4<'_, f64>, labels: &'a [usize]) -> Self {
+        let probabilities = SoftmaxCrossEntropy.probabilities(logits);
+        Self { logits: logits.to_tensor(), probabilities, labels }
+    }
+
+    /// With the probabilities p of the old logits z, and d = z' - z, the mean over the images of
+    /// `ln(sum exp(z') / sum exp(z)) - d[label] = ln(1 + sum p (exp(d) - 1)) - d[label]`.
+    fn to(&self, logits: View4<'_, f64>) -> f64 {
+        let change = |(image, &label): (usize, &usize)| {
+            let (before, after) = (self.logits.image(image), logits.image(image));
+            let p = self.probabilities.image(image);
+            let changes = after.iter().zip(before).map(|(after, before)| after - before);
+            let sum: f64 = changes.zip(p).map(|(d, p)| p * d.exp_m1()).sum();
+            sum.ln_1p() - (after[label] - before[label])
+        };
+        let total: f64 = self.labels.iter().enumerate().map(change).sum();
+        total / self.labels.len() as f64
+    }
 }
 
 #[derive(Default)]
@@ -177,6 +208,19 @@ fn derivative(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_change_of_the_loss_is_that_of_the_loss() {
+        let shape = tensor4::Shape4::matrix(4, 5).unwrap();
+        let before = Tensor4::<f64>::normal(shape, 0.0, 2.0, 1);
+        let after = Tensor4::<f64>::normal(shape, 0.0, 2.0, 2);
+        let labels = [0, 4, 2, 2];
+        let loss = |z: &Tensor4<f64>| SoftmaxCrossEntropy.loss(z.view(), &labels, None).unwrap();
+        let expected = loss(&after).mean - loss(&before).mean;
+        let change = LossChange::from(before.view(), &labels).to(after.view());
+        assert!((change - expected).abs() < 1e-14, "{change} {expected}");
+        assert!(expected.abs() > 0.1);
+    }
 
     #[test]
     fn derivatives_are_exact_where_smooth_and_beside_a_kink() {

@@ -146,7 +146,8 @@ pub trait LayerSpec<T: NetScalar>: Send {
 /// The error of a layer that does not fit its input.
 pub(crate) fn misfit(layer: &str, input: Shape4, reason: impl Into<Misfit>) -> NetError {
     let [_, in_c, in_h, in_w] = input.dims();
-    NetError::Layer { layer: layer.to_owned(), in_c, in_h, in_w, reason: reason.into() }
+    let reason = Box::new(reason.into());
+    NetError::Layer { layer: layer.to_owned(), in_c, in_h, in_w, reason }
 }
 
 /// Whether a tensor has the shape that it must have.

@@ -29,6 +29,7 @@
 
 #![forbid(unsafe_code)]
 
+mod average;
 mod builder;
 mod data;
 mod error;
@@ -58,7 +59,8 @@ pub use parameter::Parameter;
 pub use sequential::{LayerSummary, Sequential};
 pub use tape::Tape;
 pub use trainer::{
-    Control, EpochReport, Evaluation, Observer, StepReport, TrainOptions, Trainer, evaluate,
+    Control, EpochReport, Evaluation, Observer, Schedule, StepReport, TrainOptions, Trainer,
+    evaluate,
 };
 
 /// The examples of the README, compiled and run with the doc tests.

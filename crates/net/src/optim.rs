@@ -190,6 +190,8 @@ impl Rule {
 pub struct Optimizer<T> {
     rule: Rule,
     step: u64,
+    /// What the learning rate of the rule is multiplied by.
+    scale: f64,
     /// First and second moment of each parameter; empty where the rule has none.
     moments: Vec<[Vec<T>; 2]>,
 }
@@ -202,7 +204,7 @@ impl<T: NetScalar> Optimizer<T> {
     /// [`NetError::Setting`] if a number of the rule is out of its range.
     pub fn new(rule: Rule) -> Result<Self, NetError> {
         rule.validate()?;
-        Ok(Self { rule, step: 0, moments: Vec::new() })
+        Ok(Self { rule, step: 0, scale: 1.0, moments: Vec::new() })
     }
 
     /// The rule.
@@ -215,6 +217,11 @@ impl<T: NetScalar> Optimizer<T> {
     #[must_use]
     pub fn steps(&self) -> u64 {
         self.step
+    }
+
+    /// Multiplies the learning rate of the rule by `scale` from now on (not by the scale before).
+    pub fn set_scale(&mut self, scale: f64) {
+        self.scale = scale;
     }
 
     /// Begins a step, in which every parameter is then [updated](Self::update) once.
@@ -236,13 +243,15 @@ impl<T: NetScalar> Optimizer<T> {
         }
         let [first, second] = &mut self.moments[index];
         let scalar = T::from_f64;
+        let scaled = |lr: f64| lr * self.scale;
         match self.rule {
             Rule::Sgd { lr, momentum: 0.0, weight_decay, .. } => {
-                let (lr, decay) = (scalar(lr), scalar(weight_decay));
+                let (lr, decay) = (scalar(scaled(lr)), scalar(weight_decay));
                 for_each(value, grad, |p, g| *p -= lr * (g + decay * *p));
             }
             Rule::Sgd { lr, momentum, nesterov, weight_decay } => {
-                let (lr, decay, momentum) = (scalar(lr), scalar(weight_decay), scalar(momentum));
+                let (lr, decay, momentum) =
+                    (scalar(scaled(lr)), scalar(weight_decay), scalar(momentum));
                 // Moments begin at 0, so that the first step makes v = g.
                 for_each_1(value, grad, grown(first, value.len()), |p, g, v| {
                     let g = g + decay * *p;
@@ -251,7 +260,7 @@ impl<T: NetScalar> Optimizer<T> {
                 });
             }
             Rule::AdaGrad { lr, eps, weight_decay } => {
-                let (lr, decay, eps) = (scalar(lr), scalar(weight_decay), scalar(eps));
+                let (lr, decay, eps) = (scalar(scaled(lr)), scalar(weight_decay), scalar(eps));
                 for_each_1(value, grad, grown(first, value.len()), |p, g, s| {
                     let g = g + decay * *p;
                     *s += g * g;
@@ -259,7 +268,7 @@ impl<T: NetScalar> Optimizer<T> {
                 });
             }
             Rule::RmsProp { lr, alpha, eps, weight_decay } => {
-                let (lr, decay, eps) = (scalar(lr), scalar(weight_decay), scalar(eps));
+                let (lr, decay, eps) = (scalar(scaled(lr)), scalar(weight_decay), scalar(eps));
                 let (old, new) = (scalar(alpha), scalar(1.0 - alpha));
                 for_each_1(value, grad, grown(first, value.len()), |p, g, s| {
                     let g = g + decay * *p;
@@ -268,7 +277,7 @@ impl<T: NetScalar> Optimizer<T> {
                 });
             }
             Rule::Adam { lr, beta1, beta2, eps, weight_decay } => {
-                let adam = Adam::new(self.step, lr, beta1, beta2, eps);
+                let adam = Adam::new(self.step, scaled(lr), beta1, beta2, eps);
                 let decay = scalar(weight_decay);
                 let moments = [grown(first, value.len()), grown(second, value.len())];
                 for_each_2(value, grad, moments, |p, g, m, v| {
@@ -277,8 +286,8 @@ impl<T: NetScalar> Optimizer<T> {
                 });
             }
             Rule::AdamW { lr, beta1, beta2, eps, weight_decay } => {
-                let adam = Adam::new(self.step, lr, beta1, beta2, eps);
-                let kept = scalar(1.0 - lr * weight_decay);
+                let adam = Adam::new(self.step, scaled(lr), beta1, beta2, eps);
+                let kept = scalar(1.0 - scaled(lr) * weight_decay);
                 let moments = [grown(first, value.len()), grown(second, value.len())];
                 for_each_2(value, grad, moments, |p, g, m, v| {
                     *p = *p * kept - adam.change(g, m, v);

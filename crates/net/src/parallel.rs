@@ -56,3 +56,21 @@ where
         }
     });
 }
+
+/// Calls `f` with each element of `out`, to be changed, and that of `a` at the same place.
+///
+/// # Panics
+///
+/// If the lengths differ.
+pub(crate) fn update<T, F>(out: &mut [T], a: &[T], f: F)
+where
+    T: Copy + Send + Sync,
+    F: Fn(&mut T, T) + Sync,
+{
+    assert_eq!(a.len(), out.len());
+    out.par_chunks_mut(BLOCK).zip(a.par_chunks(BLOCK)).for_each(|(out, a)| {
+        for (out, &a) in out.iter_mut().zip(a) {
+            f(out, a);
+        }
+    });
+}

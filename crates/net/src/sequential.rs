@@ -81,19 +81,19 @@ impl<T: NetScalar> Sequential<T> {
     /// None for a network that was built.
     pub fn summary(&self) -> Result<Vec<LayerSummary>, NetError> {
         let mut shape = self.input;
-        let line = |layer: &Box<dyn Layer<T>>| {
-            let output = layer.output_shape(shape)?;
+        let mut lines = Vec::with_capacity(self.layers.len());
+        for layer in &self.layers {
             let multiply_adds = layer.multiply_adds(shape);
-            shape = output;
-            Ok(LayerSummary {
+            shape = layer.output_shape(shape)?;
+            lines.push(LayerSummary {
                 name: layer.name().to_owned(),
                 kind: layer.describe(),
-                output,
+                output: shape,
                 parameters: layer.parameters().iter().map(|p| p.shape().len()).sum(),
                 multiply_adds,
-            })
-        };
-        self.layers.iter().map(line).collect()
+            });
+        }
+        Ok(lines)
     }
 
     /// Runs a batch through the network. The result, the output of the last layer, stays on the

@@ -4,13 +4,14 @@ use rand::SeedableRng;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::seq::SliceRandom;
 
+use crate::average::Average;
 use crate::tape::Buffer;
 use crate::{
     Mode, NetError, NetScalar, Optimizer, Samples, Seeds, Sequential, SoftmaxCrossEntropy, Tape,
 };
 
 /// The settings of a training.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct TrainOptions {
     /// How many times every image is seen.
@@ -21,12 +22,50 @@ pub struct TrainOptions {
     pub eval_batch_size: usize,
     /// What the order of the images follows from.
     pub seed: u64,
+    /// How the learning rate changes over the training.
+    pub schedule: Schedule,
+    /// How much of a running average of the weights stays at each step; `None` for no average.
+    ///
+    /// With it, the weights that are evaluated, reported and left at the end are the averaged
+    /// ones: `average = d * average + (1 - d) * weights`, with a smaller `d` in the first steps
+    /// (`step / (step + 10)`), so that the weights of the beginning are soon forgotten. Polyak
+    /// and Juditsky, "Acceleration of stochastic approximation by averaging", 1992.
+    pub average: Option<f64>,
+}
+
+/// How the learning rate changes over the training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Schedule {
+    /// It does not.
+    #[default]
+    Constant,
+    /// It falls in a straight line, from that of the rule at the first step to 0 after the last.
+    Linear,
+}
+
+impl Schedule {
+    /// What the learning rate is multiplied by in a step, counted from 1, of so many.
+    #[must_use]
+    pub fn scale(self, step: u64, steps: u64) -> f64 {
+        match self {
+            Self::Constant => 1.0,
+            Self::Linear => steps.saturating_sub(step - 1) as f64 / steps as f64,
+        }
+    }
 }
 
 impl Default for TrainOptions {
-    /// 20 epochs of batches of 100, as the book.
+    /// 20 epochs of batches of 100 at a constant learning rate, as the book.
     fn default() -> Self {
-        Self { epochs: 20, batch_size: 100, eval_batch_size: 500, seed: 0 }
+        Self {
+            epochs: 20,
+            batch_size: 100,
+            eval_batch_size: 500,
+            seed: 0,
+            schedule: Schedule::Constant,
+            average: None,
+        }
     }
 }
 
@@ -41,6 +80,18 @@ impl TrainOptions {
     #[must_use]
     pub const fn batch_size(self, batch_size: usize) -> Self {
         Self { batch_size, ..self }
+    }
+
+    /// The same with another course of the learning rate.
+    #[must_use]
+    pub const fn schedule(self, schedule: Schedule) -> Self {
+        Self { schedule, ..self }
+    }
+
+    /// The same with a running average of the weights, of which so much stays at each step.
+    #[must_use]
+    pub const fn average(self, average: Option<f64>) -> Self {
+        Self { average, ..self }
     }
 
     /// The same with another order of the images.
@@ -169,7 +220,7 @@ impl<T: NetScalar> Trainer<T> {
     ///
     /// # Errors
     ///
-    /// [`NetError::Setting`] if a batch size is 0 or the rule out of its range.
+    /// [`NetError::Setting`] if a batch size is 0, or the rule or the average out of its range.
     pub fn new(options: TrainOptions, rule: crate::Rule) -> Result<Self, NetError> {
         for (setting, size) in [
             ("the batch size", options.batch_size),
@@ -179,6 +230,10 @@ impl<T: NetScalar> Trainer<T> {
                 let allowed = "at least 1 would fit";
                 return Err(NetError::Setting { setting, value: 0.0, allowed });
             }
+        }
+        if let Some(value) = options.average.filter(|decay| !(0.0..1.0).contains(decay)) {
+            let allowed = "at least 0 and less than 1 would fit";
+            return Err(NetError::Setting { setting: "the average's decay", value, allowed });
         }
         Ok(Self { options, optimizer: Optimizer::new(rule)?, step: 0 })
     }
@@ -204,19 +259,22 @@ impl<T: NetScalar> Trainer<T> {
         test: Option<&dyn Samples<T>>,
         observer: &mut dyn Observer<T>,
     ) -> Result<Vec<EpochReport>, NetError> {
-        let mut reports = Vec::with_capacity(self.options.epochs);
+        let mut reports = Vec::new();
         if train.is_empty() {
             return Err(NetError::Samples { message: "there are no images to train on".into() });
         }
         let mut tape = Tape::new();
         let mut batch = Batch::new();
+        let mut average = self.options.average.map(|decay| Average::new(net, decay));
         for epoch in 1..=self.options.epochs {
-            let Some(result) =
-                self.run_epoch(epoch, net, train, observer, &mut tape, &mut batch)?
-            else {
-                break;
-            };
+            let mut run = Run { train, observer, tape: &mut tape, batch: &mut batch };
+            let result = self.run_epoch(epoch, net, &mut run, &mut average)?;
             self.check_parameters(net)?;
+            // From here to the next epoch the network has the weights that count.
+            if let Some(average) = &mut average {
+                average.swap(net);
+            }
+            let Some(result) = result else { break };
             let test = match test {
                 Some(test) => Some(evaluate(net, test, self.options.eval_batch_size)?),
                 None => None,
@@ -224,8 +282,11 @@ impl<T: NetScalar> Trainer<T> {
             let epochs = self.options.epochs;
             let report = EpochReport { epoch, epochs, step: self.step, train: result, test };
             reports.push(report);
-            if observer.on_epoch(&report, net)? == Control::Stop {
+            if observer.on_epoch(&report, net)? == Control::Stop || epoch == epochs {
                 break;
+            }
+            if let Some(average) = &mut average {
+                average.swap(net);
             }
         }
         Ok(reports)
@@ -236,17 +297,16 @@ impl<T: NetScalar> Trainer<T> {
         &mut self,
         epoch: usize,
         net: &mut Sequential<T>,
-        train: &dyn Samples<T>,
-        observer: &mut dyn Observer<T>,
-        tape: &mut Tape<T>,
-        batch: &mut Batch<T>,
+        run: &mut Run<'_, T>,
+        average: &mut Option<Average<T>>,
     ) -> Result<Option<Evaluation>, NetError> {
+        let Run { train, observer, tape, batch } = run;
         let order = shuffled(train.len(), self.options.seed, epoch);
         let steps_per_epoch = order.len().div_ceil(self.options.batch_size);
         let mut total = Evaluation { loss: 0.0, correct: 0, images: 0 };
         for (i, indices) in order.chunks(self.options.batch_size).enumerate() {
             self.step += 1;
-            batch.gather(train, indices)?;
+            batch.gather(*train, indices)?;
             let logits = net.forward(batch.x.view(), tape, Mode::Train { step: self.step })?;
             batch.dlogits.set_shape(logits.shape());
             let dlogits = Some(batch.dlogits.view_mut());
@@ -256,7 +316,12 @@ impl<T: NetScalar> Trainer<T> {
                 return Err(NetError::NonFiniteLoss { step, epoch, loss });
             }
             net.backward(batch.dlogits.view(), tape)?;
+            let steps = self.options.epochs.saturating_mul(steps_per_epoch) as u64;
+            self.optimizer.set_scale(self.options.schedule.scale(self.step, steps));
             net.update(&mut self.optimizer);
+            if let Some(average) = average {
+                average.add(net, self.step);
+            }
 
             total.loss += loss.mean * loss.images as f64;
             total.correct += loss.correct;
@@ -292,6 +357,14 @@ impl<T: NetScalar> Trainer<T> {
         }
         Ok(())
     }
+}
+
+/// What an epoch works with.
+struct Run<'a, T> {
+    train: &'a dyn Samples<T>,
+    observer: &'a mut dyn Observer<T>,
+    tape: &'a mut Tape<T>,
+    batch: &'a mut Batch<T>,
 }
 
 /// The images of one step, in memory that serves all of them.
@@ -345,4 +418,26 @@ pub fn evaluate<T: NetScalar>(
     }
     total.loss /= total.images as f64;
     Ok(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_linear_schedule_ends_one_step_above_0() {
+        let scales = [1, 2, 3, 4].map(|step| Schedule::Linear.scale(step, 4));
+        assert_eq!(scales, [1.0, 0.75, 0.5, 0.25]);
+        assert_eq!(Schedule::Constant.scale(4, 4), 1.0);
+    }
+
+    #[test]
+    fn every_epoch_has_an_order_of_its_own() {
+        let mut order = shuffled(100, 1, 1);
+        assert_eq!(order, shuffled(100, 1, 1));
+        assert_ne!(order, shuffled(100, 1, 2));
+        assert_ne!(order, shuffled(100, 2, 1));
+        order.sort_unstable();
+        assert_eq!(order, (0..100).collect::<Vec<_>>());
+    }
 }

@@ -119,6 +119,36 @@ fn elements_do_not_depend_on_each_other() {
     }
 }
 
+/// A scale counts as a factor of the learning rate; another one replaces it.
+#[test]
+fn the_scale_multiplies_the_learning_rate() {
+    let golden = Golden::load("optim");
+    for case in golden.cases() {
+        let full = rule(&golden, &case);
+        let mut quarter = full;
+        match &mut quarter {
+            Rule::Sgd { lr, .. }
+            | Rule::AdaGrad { lr, .. }
+            | Rule::RmsProp { lr, .. }
+            | Rule::Adam { lr, .. }
+            | Rule::AdamW { lr, .. } => *lr *= 0.25,
+            other => panic!("no learning rate in {other:?}"),
+        }
+        let mut expected = Optimizer::<f64>::new(quarter).expect("a smaller rate");
+        let mut scaled = Optimizer::<f64>::new(full).expect("PyTorch takes these");
+        scaled.set_scale(0.5);
+        scaled.set_scale(0.25);
+        let mut values = [golden.values(&format!("{case}.p")), golden.values(&format!("{case}.p"))];
+        for grad in golden.values(&format!("{case}.grads")).chunks_exact(7) {
+            for (optimizer, value) in [&mut expected, &mut scaled].into_iter().zip(&mut values) {
+                optimizer.begin_step();
+                optimizer.update(0, value, grad);
+            }
+            assert_eq!(bits(&values[0]), bits(&values[1]), "{case}");
+        }
+    }
+}
+
 /// The short forms of the rules have PyTorch's defaults.
 #[test]
 fn defaults_are_those_of_pytorch() {

@@ -10,6 +10,7 @@ use net::{
     Sequential, State, gradient_check, layers,
 };
 use tensor4::{Shape4, Tensor4, View4, ViewMut4};
+use testkit::values;
 
 const TOLERANCE: f64 = 1e-7;
 
@@ -28,6 +29,15 @@ fn errors(net: &mut Sequential<f64>, labels: &[usize], elements: usize) -> Vec<G
 /// Checks `elements` of each parameter and of the input, and that the check leaves no trace.
 #[track_caller]
 fn check(mut net: Sequential<f64>, labels: &[usize], elements: usize) {
+    // A bias of 0 would leave a window of zeros exactly at the kink of ReLU.
+    for (i, parameter) in net.parameters_mut().enumerate() {
+        if parameter.dims().len() == 1 {
+            let values = values::<f64>(parameter.shape().len(), i as u64);
+            for (bias, value) in parameter.value_mut().iter_mut().zip(values) {
+                *bias = 0.1 * value;
+            }
+        }
+    }
     let before = parameter_bits(&net);
     let errors = errors(&mut net, labels, elements);
     assert_eq!(parameter_bits(&net), before, "the check changed the weights");
@@ -48,7 +58,7 @@ fn check(mut net: Sequential<f64>, labels: &[usize], elements: usize) {
 #[test]
 fn the_network_of_the_book() {
     let net = SimpleConvNet::default().build(1).expect("the defaults fit");
-    check(net, &[3, 0, 9], 12);
+    check(net, &[3, 0, 9], 10);
 }
 
 #[test]
@@ -239,7 +249,7 @@ fn one_wrong_element_is_found_whether_number_or_not() {
         net.build(1).expect("the layers fit")
     };
     for seed in 0..4 {
-        let mut input_error = |fault| {
+        let input_error = |fault| {
             let mut net = network(fault);
             let x = images(&net, 2, 7);
             let mut options = GradientCheck::default().elements(50);
