@@ -25,7 +25,7 @@ pub(crate) enum Failure {
     #[error("can't start {threads} threads: {message}")]
     Threads { threads: usize, message: String },
     #[error("{net}\nthe last good weights are in {}", weights.display())]
-    Diverged { net: NetError, weights: PathBuf },
+    Diverged { net: Box<NetError>, weights: PathBuf },
     #[error("stopped after step {step}; its weights are in {}", weights.display())]
     Interrupted { step: u64, weights: PathBuf },
     #[cfg(not(feature = "bundled-mnist"))]

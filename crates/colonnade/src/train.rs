@@ -101,7 +101,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let reports = match result {
         Ok(reports) => reports,
         Err(net @ (NetError::NonFiniteLoss { .. } | NetError::NonFiniteParameter { .. })) => {
-            return Err(Failure::Diverged { net, weights: progress.saved });
+            return Err(Failure::Diverged { net: Box::new(net), weights: progress.saved });
         }
         Err(net) => return Err(progress.failure.unwrap_or(Failure::Net(net))),
     };

@@ -70,7 +70,7 @@ fn awkward(shape: Shape4, seed: u64) -> Tensor4<f64> {
     const PIXELS: [f64; 8] =
         [f64::NAN, f64::NEG_INFINITY, f64::INFINITY, 0.0, -0.0, 1.0, 1.0, -2.0];
     // In half of the tensors nothing but -infinity and NaN, or hardly anything else.
-    let kinds = if seed % 2 == 0 { 8.0 } else { 2.2 };
+    let kinds = if seed.is_multiple_of(2) { 8.0 } else { 2.2 };
     tensor::<f64>(shape, seed).map(|u| PIXELS[((u + 1.0) / 2.0 * kinds) as usize])
 }
 
