@@ -4,6 +4,8 @@ use core::fmt;
 
 use im2col::Window;
 
+use crate::KernelSet;
+
 /// A convolution of images of one shape.
 ///
 /// Nothing is checked here; [`Conv2dPlan::new`](crate::Conv2dPlan::new) does that.
@@ -45,28 +47,48 @@ impl Conv2d {
 }
 
 /// How a convolution is computed. All algorithms give the same result up to rounding.
+///
+/// The gradients of all but [`Naive`](Algorithm::Naive) run as
+/// [`Im2colGemm`](Algorithm::Im2colGemm) for now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Algorithm {
+    /// Whichever of the others is the fastest as far as shape, options and CPU features tell;
+    /// nothing is timed.
+    #[default]
+    Auto,
     /// The seven loops of the formula, on one thread: the oracle of the tests, and the direct
     /// convolution that the others are measured against. See [`crate::naive`].
     Naive,
     /// Each image is unfolded into columns, in pieces that stay in the cache, and multiplied by
     /// the weights as a matrix. In parallel over images, or within an image if they are few.
-    #[default]
     Im2colGemm,
+    /// Without unfolding: output channels in the lanes of the registers, pixels broadcast straight
+    /// out of the rows of the input. Serves every shape.
+    Direct,
+    /// Winograd's F(4x4, 3x3), which needs a quarter of the multiplications. For kernels of 3x3 with
+    /// stride and dilation 1; never under [`Numerics::Strict`].
+    Winograd,
+    /// Without unfolding, pixels of the output in the lanes of the registers. For channels that
+    /// stand alone, and for other sums of at most 256 terms.
+    Depthwise,
 }
 
 impl Algorithm {
-    /// Every algorithm.
-    pub const ALL: &'static [Self] = &[Self::Naive, Self::Im2colGemm];
+    /// Every algorithm that can be asked for, [`Auto`](Algorithm::Auto) first.
+    pub const ALL: &'static [Self] =
+        &[Self::Auto, Self::Naive, Self::Im2colGemm, Self::Direct, Self::Winograd, Self::Depthwise];
 
     /// The name in tables and on the command line, such as `im2col-gemm`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Auto => "auto",
             Self::Naive => "naive",
             Self::Im2colGemm => "im2col-gemm",
+            Self::Direct => "direct",
+            Self::Winograd => "winograd",
+            Self::Depthwise => "depthwise",
         }
     }
 }
@@ -77,19 +99,47 @@ impl fmt::Display for Algorithm {
     }
 }
 
+/// How exact a convolution is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Numerics {
+    /// Algorithms that need fewer multiplications may be used. The error, root mean square
+    /// relative to that of the result, stays below 4e-6 for up to 512 channels.
+    #[default]
+    Fast,
+    /// Every output is a plain sum of its products: below 1e-6.
+    Strict,
+}
+
 /// The choices of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Options {
     /// The algorithm.
     pub algorithm: Algorithm,
+    /// How exact it must be.
+    pub numerics: Numerics,
+    /// The instruction set; `None` for the fastest that the CPU can run, or the one that the
+    /// environment variable `COLONNADE_KERNELS` names.
+    pub kernels: Option<KernelSet>,
 }
 
 impl Options {
     /// The default choices with the given algorithm.
     #[must_use]
     pub const fn with_algorithm(algorithm: Algorithm) -> Self {
-        Self { algorithm }
+        Self { algorithm, numerics: Numerics::Fast, kernels: None }
+    }
+
+    /// The same, as exact as given.
+    #[must_use]
+    pub const fn numerics(self, numerics: Numerics) -> Self {
+        Self { numerics, ..self }
+    }
+
+    /// The same on the kernels of an instruction set.
+    #[must_use]
+    pub const fn kernels(self, kernels: KernelSet) -> Self {
+        Self { kernels: Some(kernels), ..self }
     }
 }
 

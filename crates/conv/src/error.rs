@@ -3,6 +3,8 @@
 use im2col::GeometryError;
 use tensor4::{Shape4, TensorError};
 
+use crate::Algorithm;
+
 /// Why a convolution can't be planned, or a tensor does not fit its plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -49,5 +51,24 @@ pub enum ConvError {
         actual: usize,
         /// The length that would fit.
         out_channels: usize,
+    },
+    /// Kernels that are not known, or that this CPU can't run.
+    #[error(
+        "conv2d: there are no kernels {name:?} for this CPU; it can run {}",
+        .available.join(", ")
+    )]
+    Kernels {
+        /// The name asked for.
+        name: String,
+        /// The names that would do.
+        available: Vec<&'static str>,
+    },
+    /// An algorithm that does not serve the convolution.
+    #[error("conv2d: the algorithm {algorithm} does not serve this convolution: {reason}")]
+    Unsupported {
+        /// The algorithm asked for.
+        algorithm: Algorithm,
+        /// What it would need.
+        reason: String,
     },
 }

@@ -41,18 +41,24 @@
 //! Results are bit-identical for every number of threads: work is cut by the shape of the
 //! problem, never by the number of threads, and sums run in a fixed order.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+mod auto;
 mod desc;
+mod direct;
 mod error;
 mod im2col_gemm;
+mod kernels;
+mod lanes;
 pub mod naive;
 mod plan;
 mod scalar;
+mod winograd;
 mod workspace;
 
-pub use desc::{Algorithm, Conv2d, Options, Update};
+pub use desc::{Algorithm, Conv2d, Numerics, Options, Update};
 pub use error::ConvError;
+pub use kernels::KernelSet;
 pub use plan::Conv2dPlan;
 pub use scalar::ConvScalar;
 pub use workspace::Workspace;

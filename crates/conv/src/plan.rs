@@ -3,8 +3,9 @@
 use im2col::ConvGeometry;
 use tensor4::{Shape4, Tensor4, View4, ViewMut4};
 
-use crate::{Algorithm, Conv2d, ConvError, ConvScalar, Options, Update, Workspace};
-use crate::{im2col_gemm, naive};
+use crate::kernels::Kernels;
+use crate::{Algorithm, Conv2d, ConvError, ConvScalar, KernelSet, Options, Update, Workspace};
+use crate::{auto, direct, im2col_gemm, lanes, naive, winograd};
 
 const FORWARD: &str = "conv2d forward";
 
@@ -18,6 +19,9 @@ pub struct Conv2dPlan {
     group: ConvGeometry,
     weight_shape: Shape4,
     options: Options,
+    kernels: KernelSet,
+    algorithm: Algorithm,
+    reason: &'static str,
 }
 
 impl Conv2dPlan {
@@ -37,10 +41,15 @@ impl Conv2dPlan {
         let group = ConvGeometry::new(in_channels / groups, in_h, in_w, window)?;
         let weight_shape =
             Shape4::new(out_channels, in_channels / groups, window.kernel_h, window.kernel_w)?;
-        let plan = Self { desc, group, weight_shape, options };
-        plan.input_shape(1)?;
-        plan.output_shape(1)?;
-        Ok(plan)
+        let kernels = match options.kernels {
+            Some(set) => KernelSet::named(set.name())?,
+            None => KernelSet::detect()?,
+        };
+        Shape4::new(1, in_channels, in_h, in_w)?;
+        Shape4::new(1, out_channels, group.out_h(), group.out_w())?;
+        // Last: whether an algorithm serves is a question about a convolution that exists.
+        let (algorithm, reason) = auto::choose(&desc, &group, &options, kernels)?;
+        Ok(Self { desc, group, weight_shape, options, kernels, algorithm, reason })
     }
 
     /// What is convolved.
@@ -55,10 +64,30 @@ impl Conv2dPlan {
         self.options
     }
 
-    /// The algorithm that runs.
+    /// The algorithm that runs forward for `f32`: the one asked for, or what
+    /// [`Auto`](Algorithm::Auto) has chosen. (For `f64`, which has no vector kernels,
+    /// `Auto` runs [`Im2colGemm`](Algorithm::Im2colGemm).)
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
-        self.options.algorithm
+        self.algorithm
+    }
+
+    /// The algorithm that runs forward for an element type.
+    fn algorithm_for<T: ConvScalar>(&self) -> Algorithm {
+        let vector = self.kernels::<T>().set != KernelSet::Scalar;
+        match self.options.algorithm {
+            Algorithm::Naive => Algorithm::Naive,
+            // Without a pixel there is no plane to walk over: sums of nothing, which this one knows.
+            _ if self.group.in_len() == 0 => Algorithm::Im2colGemm,
+            Algorithm::Auto if !vector => Algorithm::Im2colGemm,
+            _ => self.algorithm,
+        }
+    }
+
+    /// The instruction set that it runs on.
+    #[must_use]
+    pub fn kernel_set(&self) -> KernelSet {
+        self.kernels
     }
 
     /// The geometry of the window over the channels of one group.
@@ -106,8 +135,11 @@ impl Conv2dPlan {
     pub fn describe(&self) -> String {
         let Conv2d { in_channels, in_h, in_w, out_channels, window, groups } = self.desc;
         let mut text = format!(
-            "{}: ({in_channels}, {in_h}, {in_w}) -> ({out_channels}, {}, {}), kernel {}x{}, groups {groups}",
+            "{} ({}) on {}: ({in_channels}, {in_h}, {in_w}) -> ({out_channels}, {}, {}), kernel {}x{}, \
+             groups {groups}",
             self.algorithm(),
+            self.reason,
+            self.kernels,
             self.group.out_h(),
             self.group.out_w(),
             window.kernel_h,
@@ -157,9 +189,15 @@ impl Conv2dPlan {
     ) -> Result<(), ConvError> {
         let shape = self.check_forward(x, w, bias)?;
         check(FORWARD, "the output", y.shape(), shape)?;
-        match self.algorithm() {
+        let kernels = self.kernels();
+        match self.algorithm_for::<T>() {
             Algorithm::Naive => naive::forward(self, x, w, bias, y),
-            Algorithm::Im2colGemm => im2col_gemm::forward(self, x, w, bias, y, workspace),
+            Algorithm::Direct => direct::forward(self, kernels, x, w, bias, y, workspace),
+            Algorithm::Winograd => winograd::forward(self, kernels, x, w, bias, y, workspace),
+            Algorithm::Depthwise => lanes::forward(self, kernels, x, w, bias, y, workspace),
+            Algorithm::Im2colGemm | Algorithm::Auto => {
+                im2col_gemm::forward(self, x, w, bias, y, workspace);
+            }
         }
         Ok(())
     }
@@ -185,7 +223,7 @@ impl Conv2dPlan {
         check(OPERATION, "dx", dx.shape(), self.input_shape(n)?)?;
         match self.algorithm() {
             Algorithm::Naive => naive::backward_data(self, w, dy, dx),
-            Algorithm::Im2colGemm => im2col_gemm::backward_data(self, w, dy, dx, workspace),
+            _ => im2col_gemm::backward_data(self, w, dy, dx, workspace),
         }
         Ok(())
     }
@@ -215,7 +253,7 @@ impl Conv2dPlan {
         self.check_bias(OPERATION, "db", db.as_deref().map(<[T]>::len))?;
         match self.algorithm() {
             Algorithm::Naive => naive::backward_weights(self, x, dy, dw, db, update),
-            Algorithm::Im2colGemm => {
+            _ => {
                 im2col_gemm::backward_weights(self, x, dy, dw, db, update, workspace);
             }
         }
@@ -234,6 +272,10 @@ impl Conv2dPlan {
         check(FORWARD, "the weight", w.shape(), self.weight_shape)?;
         self.check_bias(FORWARD, "the bias", bias.map(<[T]>::len))?;
         self.output_shape(n)
+    }
+
+    fn kernels<T: ConvScalar>(&self) -> &'static Kernels<T> {
+        T::kernels(self.kernels).expect("the plan was made for a set that this CPU has")
     }
 
     fn check_bias(

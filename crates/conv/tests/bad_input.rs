@@ -3,7 +3,9 @@
 mod common;
 
 use common::plan;
-use conv::{Algorithm, Conv2d, Conv2dPlan, ConvError, Options, Update, Workspace};
+use conv::{
+    Algorithm, Conv2d, Conv2dPlan, ConvError, KernelSet, Numerics, Options, Update, Workspace,
+};
 use im2col::{GeometryError, Padding, Window};
 use tensor4::{Shape4, Tensor4, TensorError};
 use testkit::{shape, tensor};
@@ -274,4 +276,33 @@ fn a_wrong_input_of_very_many_images_allocates_nothing() {
         assert_eq!(expected, plan.input_shape(n).unwrap());
         assert_eq!(workspace.bytes(), 0);
     }
+}
+
+#[test]
+fn an_algorithm_that_does_not_serve_says_what_it_needs() {
+    let refused = |conv, options| Conv2dPlan::new(conv, options).expect_err("not served");
+    let wide = Conv2d::new(3, 20, 20, 4, Window::square(5).stride(2));
+    let error = refused(wide, Options::with_algorithm(Algorithm::Winograd));
+    assert_message(&error, &["winograd", "3x3", "this one is 5x5 with stride 2x2"]);
+
+    let same = Conv2d::new(29, 20, 20, 4, Window::square(3).pad(1));
+    let error = refused(same, Options::with_algorithm(Algorithm::Depthwise));
+    assert_message(&error, &["depthwise", "256", "these have 261"]);
+
+    let strict = Options::with_algorithm(Algorithm::Winograd).numerics(Numerics::Strict);
+    assert_message(&refused(same, strict), &["winograd", "Strict"]);
+    let auto = Conv2dPlan::new(same, Options::default().numerics(Numerics::Strict));
+    assert_ne!(auto.expect("auto serves all").algorithm(), Algorithm::Winograd);
+}
+
+#[test]
+fn kernels_that_the_cpu_lacks() {
+    let error = KernelSet::named("sse9").expect_err("there is no such set");
+    assert_message(&error, &["\"sse9\"", "scalar"]);
+    let lacking = KernelSet::ALL.iter().find(|set| !set.is_available());
+    // No CPU has them all: NEON and AVX exclude each other.
+    let lacking = *lacking.expect("a set that this CPU lacks");
+    let conv = Conv2d::new(3, 20, 20, 4, Window::square(3));
+    let error = Conv2dPlan::new(conv, Options::default().kernels(lacking)).expect_err("lacking");
+    assert_message(&error, &[lacking.name(), "scalar"]);
 }

@@ -1,0 +1,81 @@
+//! Which algorithm runs: a pure function of shape, options and CPU features.
+
+use im2col::ConvGeometry;
+
+use crate::{Algorithm, Conv2d, ConvError, KernelSet, Numerics, Options, lanes, winograd};
+
+/// Sums of at most so many terms are too short for [`Algorithm::Direct`], where rows are wide.
+const SHORT_SUM: usize = 100;
+/// The narrowest row that fills a register.
+const WIDE_ROW: usize = 16;
+/// With fewer channels the transforms of Winograd's algorithm cost more than they save.
+const WINOGRAD_CHANNELS: usize = 16;
+/// In smaller images too much of its tiles lies outside.
+const WINOGRAD_PIXELS: usize = 6;
+
+/// The algorithm that runs for what is asked, and why.
+pub(crate) fn choose(
+    desc: &Conv2d,
+    g: &ConvGeometry,
+    options: &Options,
+    kernels: KernelSet,
+) -> Result<(Algorithm, &'static str), ConvError> {
+    let unsupported = |reason| Err(ConvError::Unsupported { algorithm: options.algorithm, reason });
+    match options.algorithm {
+        Algorithm::Auto => Ok(auto(desc, g, options, kernels)),
+        Algorithm::Winograd if !winograd::fits(g) => {
+            let w = g.window();
+            unsupported(format!(
+                "it needs a kernel of 3x3 with stride and dilation 1 over at least one channel, \
+                 this one is {}x{} with stride {}x{} and dilation {}x{} over {}",
+                w.kernel_h,
+                w.kernel_w,
+                w.stride_h,
+                w.stride_w,
+                w.dilation_h,
+                w.dilation_w,
+                g.in_c()
+            ))
+        }
+        Algorithm::Winograd if options.numerics == Numerics::Strict => {
+            unsupported("its rounding error exceeds that of Numerics::Strict".to_owned())
+        }
+        Algorithm::Depthwise if !lanes::fits(g) => unsupported(format!(
+            "it takes sums of 1 to {} terms, these have {}",
+            lanes::MAX_TAPS,
+            g.patch_len()
+        )),
+        algorithm => Ok((algorithm, "asked for")),
+    }
+}
+
+fn auto(
+    desc: &Conv2d,
+    g: &ConvGeometry,
+    options: &Options,
+    kernels: KernelSet,
+) -> (Algorithm, &'static str) {
+    let group_oc = desc.out_channels / desc.groups;
+    if g.patch_len() == 0 || group_oc == 0 {
+        return (Algorithm::Im2colGemm, "there is nothing to sum");
+    }
+    if kernels == KernelSet::Scalar {
+        return (Algorithm::Im2colGemm, "there are no vector kernels of our own for this CPU");
+    }
+    if group_oc == 1 && lanes::fits(g) {
+        return (Algorithm::Depthwise, "every output channel stands alone");
+    }
+    if g.patch_len() <= SHORT_SUM
+        && g.out_w() >= WIDE_ROW
+        && lanes::fits(g)
+        && g.in_c() < WINOGRAD_CHANNELS
+    {
+        return (Algorithm::Depthwise, "the sums are short and the rows wide");
+    }
+    let wide = g.out_h() >= WINOGRAD_PIXELS && g.out_w() >= WINOGRAD_PIXELS;
+    let deep = g.in_c() >= WINOGRAD_CHANNELS && group_oc >= WINOGRAD_CHANNELS;
+    if options.numerics == Numerics::Fast && winograd::fits(g) && wide && deep {
+        return (Algorithm::Winograd, "a kernel of 3x3 over enough channels and pixels");
+    }
+    (Algorithm::Direct, "no other algorithm is better")
+}

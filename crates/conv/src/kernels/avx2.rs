@@ -1,0 +1,186 @@
+//! AVX2 with FMA: 8 elements of f32.
+
+use std::arch::x86_64::*;
+
+use super::vector::Vector;
+
+/// 8 elements of f32.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub(crate) struct F32x8(__m256);
+
+/// A mask of the first `count` of 8 lanes, for the masked loads and stores of AVX.
+#[inline(always)]
+unsafe fn first(count: usize) -> __m256i {
+    const MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+    debug_assert!(count <= 8);
+    // SAFETY: the caller guarantees AVX and `count <= 8`, so that 8 elements from `8 - count` on lie
+    // within the 16.
+    unsafe { _mm256_loadu_si256(MASKS.as_ptr().add(8 - count).cast()) }
+}
+
+impl Vector for F32x8 {
+    type Elem = f32;
+    const LANES: usize = 8;
+
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> Self {
+        // SAFETY: the caller guarantees AVX2 and FMA, here and below.
+        unsafe { Self(_mm256_set1_ps(x)) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> Self {
+        // SAFETY: the caller guarantees 8 readable elements; any alignment will do.
+        unsafe { Self(_mm256_loadu_ps(p)) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_first(p: *const f32, count: usize) -> Self {
+        // SAFETY: the caller guarantees `count` readable elements; lanes that are masked off are
+        // not read.
+        unsafe { Self(_mm256_maskload_ps(p, first(count))) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32) {
+        // SAFETY: the caller guarantees 8 writable elements; any alignment will do.
+        unsafe { _mm256_storeu_ps(p, self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(self, p: *mut f32, count: usize) {
+        // SAFETY: the caller guarantees `count` writable elements; lanes that are masked off are
+        // not written.
+        unsafe { _mm256_maskstore_ps(p, first(count), self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add(self, b: Self, c: Self) -> Self {
+        // SAFETY: the caller guarantees AVX2 and FMA.
+        unsafe { Self(_mm256_fmadd_ps(self.0, b.0, c.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, b: Self) -> Self {
+        // SAFETY: the caller guarantees AVX2 and FMA.
+        unsafe { Self(_mm256_add_ps(self.0, b.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn sub(self, b: Self) -> Self {
+        // SAFETY: the caller guarantees AVX2 and FMA.
+        unsafe { Self(_mm256_sub_ps(self.0, b.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn mul(self, b: Self) -> Self {
+        // SAFETY: the caller guarantees AVX2 and FMA.
+        unsafe { Self(_mm256_mul_ps(self.0, b.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn relu(self) -> Self {
+        // The second operand is returned where one is NaN.
+        // SAFETY: the caller guarantees AVX2 and FMA.
+        unsafe { Self(_mm256_max_ps(_mm256_setzero_ps(), self.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_transposed(rows: &[Self], p: *mut f32, stride: usize, lanes: usize) {
+        // SAFETY: the caller guarantees AVX2 and FMA, and that the elements named are writable.
+        unsafe {
+            let mut r = [_mm256_setzero_ps(); 8];
+            for (r, row) in r.iter_mut().zip(rows) {
+                *r = row.0;
+            }
+            transpose(&mut r);
+            let mask = first(rows.len());
+            for (l, &r) in r.iter().enumerate().take(lanes) {
+                if rows.len() == 8 {
+                    _mm256_storeu_ps(p.add(l * stride), r);
+                } else {
+                    _mm256_maskstore_ps(p.add(l * stride), mask, r);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_range(p: *const f32, from: usize, to: usize) -> Self {
+        // SAFETY: the caller guarantees AVX2 and readable elements in the lanes `from..to`; the
+        // others are masked off and not read.
+        unsafe { Self(_mm256_maskload_ps(p, _mm256_andnot_si256(first(from), first(to)))) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_by_4(p: *const f32) -> [Self; 4] {
+        // SAFETY: the caller guarantees AVX2 and 32 readable elements.
+        unsafe {
+            // Halves of 4 elements, so that a 4x4 transpose within each 128-bit lane leaves the
+            // elements in order: lane 0 has elements 0 to 15, lane 1 has 16 to 31.
+            let half = |i: usize| {
+                let low = _mm256_castps128_ps256(_mm_loadu_ps(p.add(4 * i)));
+                _mm256_insertf128_ps::<1>(low, _mm_loadu_ps(p.add(16 + 4 * i)))
+            };
+            let (a, b, c, d) = (half(0), half(1), half(2), half(3));
+            transpose_4x4(a, b, c, d).map(Self)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_by_4([a, b, c, d]: [Self; 4], p: *mut f32) {
+        // SAFETY: the caller guarantees AVX2 and 32 writable elements.
+        unsafe {
+            let rows = transpose_4x4(a.0, b.0, c.0, d.0);
+            for (i, row) in rows.into_iter().enumerate() {
+                _mm_storeu_ps(p.add(4 * i), _mm256_castps256_ps128(row));
+                _mm_storeu_ps(p.add(16 + 4 * i), _mm256_extractf128_ps::<1>(row));
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_split(first_p: *const f32, second: *const f32, split: usize) -> Self {
+        // SAFETY: the caller guarantees AVX2 and readable elements in the lanes taken of each; the
+        // others are masked off and not read.
+        unsafe {
+            let mask = first(split);
+            let low = _mm256_maskload_ps(first_p, mask);
+            let all = _mm256_set1_epi32(-1);
+            let high = _mm256_maskload_ps(second, _mm256_andnot_si256(mask, all));
+            Self(_mm256_or_ps(low, high))
+        }
+    }
+}
+
+/// The transposes of the 4x4 matrices in the two 128-bit lanes.
+#[inline(always)]
+unsafe fn transpose_4x4(a: __m256, b: __m256, c: __m256, d: __m256) -> [__m256; 4] {
+    // SAFETY: the caller guarantees AVX.
+    unsafe {
+        let (ab_low, ab_high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+        let (cd_low, cd_high) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+        [
+            _mm256_shuffle_ps::<0x44>(ab_low, cd_low),
+            _mm256_shuffle_ps::<0xee>(ab_low, cd_low),
+            _mm256_shuffle_ps::<0x44>(ab_high, cd_high),
+            _mm256_shuffle_ps::<0xee>(ab_high, cd_high),
+        ]
+    }
+}
+
+/// The transpose of an 8x8 matrix, in three rounds of 8 shuffles.
+#[inline(always)]
+unsafe fn transpose(r: &mut [__m256; 8]) {
+    // SAFETY: the caller guarantees AVX.
+    unsafe {
+        let low = transpose_4x4(r[0], r[1], r[2], r[3]);
+        let high = transpose_4x4(r[4], r[5], r[6], r[7]);
+        // Vector j holds columns j and 4 + j of four rows.
+        for j in 0..4 {
+            r[j] = _mm256_permute2f128_ps::<0x20>(low[j], high[j]);
+            r[4 + j] = _mm256_permute2f128_ps::<0x31>(low[j], high[j]);
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! AVX-512F: 16 elements of f32.
+
+use std::arch::x86_64::*;
+
+use super::vector::Vector;
+
+/// 16 elements of f32.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub(crate) struct F32x16(__m512);
+
+/// The first `count` of 16 lanes.
+#[inline(always)]
+fn first(count: usize) -> __mmask16 {
+    debug_assert!(count <= 16);
+    ((1_u32 << count) - 1) as __mmask16
+}
+
+impl Vector for F32x16 {
+    type Elem = f32;
+    const LANES: usize = 16;
+
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> Self {
+        // SAFETY: the caller guarantees AVX-512F.
+        unsafe { Self(_mm512_set1_ps(x)) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> Self {
+        // SAFETY: the caller guarantees AVX-512F and 16 readable elements; any alignment will do.
+        unsafe { Self(_mm512_loadu_ps(p)) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_first(p: *const f32, count: usize) -> Self {
+        // SAFETY: the caller guarantees AVX-512F and `count` readable elements; lanes that are
+        // masked off are not read.
+        unsafe { Self(_mm512_maskz_loadu_ps(first(count), p)) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32) {
+        // SAFETY: the caller guarantees AVX-512F and 16 writable elements; any alignment will do.
+        unsafe { _mm512_storeu_ps(p, self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(self, p: *mut f32, count: usize) {
+        // SAFETY: the caller guarantees AVX-512F and `count` writable elements; lanes that are
+        // masked off are not written.
+        unsafe { _mm512_mask_storeu_ps(p, first(count), self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add(self, b: Self, c: Self) -> Self {
+        // SAFETY: the caller guarantees AVX-512F.
+        unsafe { Self(_mm512_fmadd_ps(self.0, b.0, c.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, b: Self) -> Self {
+        // SAFETY: the caller guarantees AVX-512F.
+        unsafe { Self(_mm512_add_ps(self.0, b.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn sub(self, b: Self) -> Self {
+        // SAFETY: the caller guarantees AVX-512F.
+        unsafe { Self(_mm512_sub_ps(self.0, b.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn mul(self, b: Self) -> Self {
+        // SAFETY: the caller guarantees AVX-512F.
+        unsafe { Self(_mm512_mul_ps(self.0, b.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn relu(self) -> Self {
+        // The second operand is returned where one is NaN.
+        // SAFETY: the caller guarantees AVX-512F.
+        unsafe { Self(_mm512_max_ps(_mm512_setzero_ps(), self.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_transposed(rows: &[Self], p: *mut f32, stride: usize, lanes: usize) {
+        // SAFETY: the caller guarantees AVX-512F, and that the elements named are writable.
+        unsafe {
+            let mut r = [_mm512_setzero_ps(); 16];
+            for (r, row) in r.iter_mut().zip(rows) {
+                *r = row.0;
+            }
+            transpose(&mut r);
+            let mask = first(rows.len());
+            for (l, &r) in r.iter().enumerate().take(lanes) {
+                _mm512_mask_storeu_ps(p.add(l * stride), mask, r);
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_range(p: *const f32, from: usize, to: usize) -> Self {
+        // SAFETY: the caller guarantees AVX-512F and readable elements in the lanes `from..to`; the
+        // others are masked off and not read.
+        unsafe { Self(_mm512_maskz_loadu_ps(first(to) & !first(from), p)) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_by_4(p: *const f32) -> [Self; 4] {
+        // SAFETY: the caller guarantees AVX-512F and 64 readable elements.
+        unsafe {
+            let v = [0, 16, 32, 48].map(|i| _mm512_loadu_ps(p.add(i)));
+            // Of two vectors: the elements 0 and 1 of each four, then 2 and 3.
+            let low = _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 1, 5, 9, 13, 17, 21, 25, 29);
+            let high =
+                _mm512_setr_epi32(2, 6, 10, 14, 18, 22, 26, 30, 3, 7, 11, 15, 19, 23, 27, 31);
+            let a = _mm512_permutex2var_ps(v[0], low, v[1]);
+            let b = _mm512_permutex2var_ps(v[2], low, v[3]);
+            let c = _mm512_permutex2var_ps(v[0], high, v[1]);
+            let d = _mm512_permutex2var_ps(v[2], high, v[3]);
+            [
+                Self(_mm512_shuffle_f32x4::<0x44>(a, b)),
+                Self(_mm512_shuffle_f32x4::<0xee>(a, b)),
+                Self(_mm512_shuffle_f32x4::<0x44>(c, d)),
+                Self(_mm512_shuffle_f32x4::<0xee>(c, d)),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_by_4([a, b, c, d]: [Self; 4], p: *mut f32) {
+        // SAFETY: the caller guarantees AVX-512F and 64 writable elements.
+        unsafe {
+            // The inverse of `load_by_4`: first halves, then second halves of two vectors.
+            let halves = |a: Self, b: Self| {
+                (_mm512_shuffle_f32x4::<0x44>(a.0, b.0), _mm512_shuffle_f32x4::<0xee>(a.0, b.0))
+            };
+            let ((ab_low, ab_high), (cd_low, cd_high)) = (halves(a, b), halves(c, d));
+            // Lanes 0 to 3 of each four: a, b, c, d of one position.
+            let even = _mm512_setr_epi32(0, 8, 16, 24, 1, 9, 17, 25, 2, 10, 18, 26, 3, 11, 19, 27);
+            let odd = _mm512_setr_epi32(4, 12, 20, 28, 5, 13, 21, 29, 6, 14, 22, 30, 7, 15, 23, 31);
+            _mm512_storeu_ps(p, _mm512_permutex2var_ps(ab_low, even, cd_low));
+            _mm512_storeu_ps(p.add(16), _mm512_permutex2var_ps(ab_low, odd, cd_low));
+            _mm512_storeu_ps(p.add(32), _mm512_permutex2var_ps(ab_high, even, cd_high));
+            _mm512_storeu_ps(p.add(48), _mm512_permutex2var_ps(ab_high, odd, cd_high));
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_split(first_p: *const f32, second: *const f32, split: usize) -> Self {
+        // SAFETY: the caller guarantees AVX-512F and readable elements in the lanes taken of each;
+        // the others are masked off and not read.
+        unsafe {
+            let mask = first(split);
+            let low = _mm512_maskz_loadu_ps(mask, first_p);
+            Self(_mm512_mask_loadu_ps(low, !mask, second))
+        }
+    }
+}
+
+/// The transpose of a 16x16 matrix, in four rounds of 16 shuffles.
+#[inline(always)]
+unsafe fn transpose(r: &mut [__m512; 16]) {
+    // SAFETY: the caller guarantees AVX-512F.
+    unsafe {
+        // Pairs of rows, then fours: a 4x4 transpose within each of the four 128-bit lanes.
+        let mut t = [_mm512_setzero_ps(); 16];
+        for i in 0..8 {
+            t[2 * i] = _mm512_unpacklo_ps(r[2 * i], r[2 * i + 1]);
+            t[2 * i + 1] = _mm512_unpackhi_ps(r[2 * i], r[2 * i + 1]);
+        }
+        for i in 0..4 {
+            let [a, b, c, d] =
+                [t[4 * i], t[4 * i + 1], t[4 * i + 2], t[4 * i + 3]].map(|v| _mm512_castps_pd(v));
+            r[4 * i] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, c));
+            r[4 * i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, c));
+            r[4 * i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(b, d));
+            r[4 * i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(b, d));
+        }
+        // Then the 128-bit lanes: r[4 i + j] holds columns j, 4 + j, 8 + j, 12 + j of rows 4 i..4 i + 4.
+        for j in 0..4 {
+            t[j] = _mm512_shuffle_f32x4::<0x88>(r[j], r[4 + j]);
+            t[4 + j] = _mm512_shuffle_f32x4::<0xdd>(r[j], r[4 + j]);
+            t[8 + j] = _mm512_shuffle_f32x4::<0x88>(r[8 + j], r[12 + j]);
+            t[12 + j] = _mm512_shuffle_f32x4::<0xdd>(r[8 + j], r[12 + j]);
+        }
+        for j in 0..4 {
+            r[j] = _mm512_shuffle_f32x4::<0x88>(t[j], t[8 + j]);
+            r[8 + j] = _mm512_shuffle_f32x4::<0xdd>(t[j], t[8 + j]);
+            r[4 + j] = _mm512_shuffle_f32x4::<0x88>(t[4 + j], t[12 + j]);
+            r[12 + j] = _mm512_shuffle_f32x4::<0xdd>(t[4 + j], t[12 + j]);
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Portable code for any element type: four elements that the compiler may put into a register.
+
+use super::vector::Vector;
+use crate::ConvScalar;
+
+/// Four elements.
+#[derive(Clone, Copy)]
+pub(crate) struct Four<T>([T; 4]);
+
+impl<T: ConvScalar> Four<T> {
+    #[inline(always)]
+    fn zip(self, b: Self, f: impl Fn(T, T) -> T) -> Self {
+        Self(std::array::from_fn(|i| f(self.0[i], b.0[i])))
+    }
+}
+
+impl<T: ConvScalar> Vector for Four<T> {
+    type Elem = T;
+    const LANES: usize = 4;
+
+    #[inline(always)]
+    unsafe fn splat(x: T) -> Self {
+        Self([x; 4])
+    }
+
+    #[inline(always)]
+    unsafe fn load(p: *const T) -> Self {
+        // SAFETY: the caller guarantees four readable elements; `read_unaligned` asks for no
+        // alignment.
+        unsafe { Self(p.cast::<[T; 4]>().read_unaligned()) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_first(p: *const T, count: usize) -> Self {
+        // SAFETY: the caller guarantees `count` readable elements.
+        Self(std::array::from_fn(|i| if i < count { unsafe { *p.add(i) } } else { T::ZERO }))
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, p: *mut T) {
+        // SAFETY: the caller guarantees four writable elements.
+        unsafe { p.cast::<[T; 4]>().write_unaligned(self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(self, p: *mut T, count: usize) {
+        for (i, &x) in self.0.iter().enumerate().take(count) {
+            // SAFETY: the caller guarantees `count` writable elements.
+            unsafe { *p.add(i) = x }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add(self, b: Self, c: Self) -> Self {
+        // Two roundings: a fused one is a call into the C library where the CPU has no
+        // instruction for it.
+        Self(std::array::from_fn(|i| self.0[i] * b.0[i] + c.0[i]))
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, b: Self) -> Self {
+        self.zip(b, |a, b| a + b)
+    }
+
+    #[inline(always)]
+    unsafe fn sub(self, b: Self) -> Self {
+        self.zip(b, |a, b| a - b)
+    }
+
+    #[inline(always)]
+    unsafe fn mul(self, b: Self) -> Self {
+        self.zip(b, |a, b| a * b)
+    }
+
+    #[inline(always)]
+    unsafe fn relu(self) -> Self {
+        Self(self.0.map(|x| if x < T::ZERO { T::ZERO } else { x }))
+    }
+
+    #[inline(always)]
+    unsafe fn store_transposed(rows: &[Self], p: *mut T, stride: usize, lanes: usize) {
+        for l in 0..lanes {
+            for (r, row) in rows.iter().enumerate() {
+                // SAFETY: the caller guarantees that the elements named are writable.
+                unsafe { *p.add(l * stride + r) = row.0[l] }
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_range(p: *const T, from: usize, to: usize) -> Self {
+        Self(std::array::from_fn(|i| {
+            // SAFETY: the caller guarantees readable elements in the lanes `from..to`.
+            if (from..to).contains(&i) { unsafe { *p.wrapping_add(i) } } else { T::ZERO }
+        }))
+    }
+
+    #[inline(always)]
+    unsafe fn load_by_4(p: *const T) -> [Self; 4] {
+        // SAFETY: the caller guarantees 16 readable elements.
+        std::array::from_fn(|k| Self(std::array::from_fn(|i| unsafe { *p.add(4 * i + k) })))
+    }
+
+    #[inline(always)]
+    unsafe fn store_by_4(vectors: [Self; 4], p: *mut T) {
+        for (k, vector) in vectors.iter().enumerate() {
+            for (i, &x) in vector.0.iter().enumerate() {
+                // SAFETY: the caller guarantees 16 writable elements.
+                unsafe { *p.add(4 * i + k) = x }
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_split(first: *const T, second: *const T, split: usize) -> Self {
+        Self(std::array::from_fn(|i| {
+            // SAFETY: the caller guarantees readable elements in the lanes taken of each.
+            unsafe { if i < split { *first.add(i) } else { *second.wrapping_add(i) } }
+        }))
+    }
+}

@@ -1,0 +1,55 @@
+//! What the kernels need of a vector register.
+
+use crate::ConvScalar;
+
+/// A vector register of [`LANES`](Vector::LANES) elements.
+///
+/// The kernels are written once over this trait, and compiled once for each instruction set: the
+/// functions of the tables carry the `target_feature`, everything below them is inlined.
+///
+/// # Safety
+///
+/// Every function needs the instruction set of the implementing type; those that take pointers
+/// need them to be valid for the elements that they name, without any alignment.
+pub(crate) trait Vector: Copy {
+    /// The type of an element.
+    type Elem: ConvScalar;
+    /// How many elements there are, at most 16.
+    const LANES: usize;
+
+    /// `x` in every lane.
+    unsafe fn splat(x: Self::Elem) -> Self;
+    /// The elements at `p..p + LANES`.
+    unsafe fn load(p: *const Self::Elem) -> Self;
+    /// The elements at `p..p + count`, 0 in the lanes beyond; `count <= LANES`.
+    unsafe fn load_first(p: *const Self::Elem, count: usize) -> Self;
+    /// Writes `p..p + LANES`.
+    unsafe fn store(self, p: *mut Self::Elem);
+    /// Writes `p..p + count` from the first lanes; `count <= LANES`.
+    unsafe fn store_first(self, p: *mut Self::Elem, count: usize);
+    /// `self * b + c`, in one rounding where the instruction set has that.
+    unsafe fn mul_add(self, b: Self, c: Self) -> Self;
+    /// `self + b`.
+    unsafe fn add(self, b: Self) -> Self;
+    /// `self - b`.
+    unsafe fn sub(self, b: Self) -> Self;
+    /// `self * b`.
+    unsafe fn mul(self, b: Self) -> Self;
+    /// `max(self, 0)`; NaN stays NaN.
+    unsafe fn relu(self) -> Self;
+    /// Writes the transpose of the vectors: lane `l` of `rows[r]` goes to `p + l * stride + r`, for
+    /// `l < lanes`. `rows.len()` and `lanes` are at most `LANES`.
+    unsafe fn store_transposed(rows: &[Self], p: *mut Self::Elem, stride: usize, lanes: usize);
+
+    /// The elements of `p..p + LANES` in the lanes `from..to`, 0 in the others, whose elements need
+    /// not exist; `from <= to <= LANES`.
+    unsafe fn load_range(p: *const Self::Elem, from: usize, to: usize) -> Self;
+    /// Every fourth element of `p..p + 4 * LANES`: lane `i` of result `k` is `p[4 * i + k]`.
+    unsafe fn load_by_4(p: *const Self::Elem) -> [Self; 4];
+    /// Writes `p..p + 4 * LANES`, `p[4 * i + k]` being lane `i` of vector `k`.
+    unsafe fn store_by_4(vectors: [Self; 4], p: *mut Self::Elem);
+    /// The lanes below `split` from `first..`, the others from `second..`, as if both began with
+    /// lane 0; elements of the lanes that are not taken need not exist.
+    unsafe fn load_split(first: *const Self::Elem, second: *const Self::Elem, split: usize)
+    -> Self;
+}

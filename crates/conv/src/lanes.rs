@@ -1,0 +1,264 @@
+//! Convolution with the pixels of the output in the lanes of the registers.
+//!
+//! Serves what [`direct`](crate::direct) is not made for: sums so short that bringing their
+//! results into rows would cost as much as they do (the first layers of networks), and channels
+//! that stand alone (depthwise convolution). Rows are copied between borders of 0 where there is
+//! padding, and sorted by their place within a stride where that is not 1, so that neighbouring
+//! pixels of the output always read neighbouring pixels of the input.
+//!
+//! Every output is one sum over channels, kernel rows and kernel columns, in that order.
+
+use std::ops::Range;
+
+use im2col::{ConvGeometry, Padding};
+use rayon::prelude::*;
+use tensor4::{View4, ViewMut4};
+
+use crate::kernels::Kernels;
+use crate::kernels::lanes::{Lanes, MAX_COLS, Place};
+use crate::workspace::Scratch;
+use crate::{Conv2dPlan, ConvScalar, Workspace};
+
+/// How many elements of rows are copied at a time: half a first-level cache.
+const BAND_LEN: usize = 1 << 12;
+
+/// Sums of at most this many terms are kept in this form.
+pub(crate) const MAX_TAPS: usize = 256;
+
+/// Whether the algorithm serves a plan: short sums.
+pub(crate) fn fits(g: &ConvGeometry) -> bool {
+    (1..=MAX_TAPS).contains(&g.patch_len())
+}
+
+/// How a plan runs on a table of kernels.
+struct Layout<'a, T: 'static> {
+    kernels: &'static Kernels<T>,
+    g: &'a ConvGeometry,
+    groups: usize,
+    /// Output channels of a group.
+    group_oc: usize,
+    /// Sums that are computed at a time.
+    rows: usize,
+    /// So many times `rows` make up a group.
+    blocks: usize,
+    /// Whether rows are copied first.
+    copied: bool,
+    /// Columns of a row that have the same place within a stride.
+    phase: usize,
+    /// Elements of a row as it is read.
+    pitch: usize,
+    /// Output rows that are computed together.
+    band_rows: usize,
+}
+
+impl<'a, T: ConvScalar> Layout<'a, T> {
+    fn new(plan: &'a Conv2dPlan, kernels: &'static Kernels<T>) -> Self {
+        let g = plan.group_geometry();
+        let window = g.window();
+        let groups = plan.desc().groups;
+        let group_oc = plan.desc().out_channels / groups;
+        let rows = if group_oc == 1 { 1 } else { kernels.lanes_rows };
+        let copied = window.stride_w != 1 || window.padding != Padding::default();
+        let padded = g.in_w() + window.padding.left + window.padding.right;
+        let phase = padded.div_ceil(window.stride_w);
+        let pitch = if copied { phase * window.stride_w } else { g.in_w() };
+        let row_len = (g.in_c() * pitch * window.stride_h).max(1);
+        let band_rows = (BAND_LEN / row_len).clamp(1, g.out_h());
+        let blocks = group_oc.div_ceil(rows);
+        Self { kernels, g, groups, group_oc, rows, blocks, copied, phase, pitch, band_rows }
+    }
+
+    /// Input rows under so many output rows.
+    fn in_rows(&self, out_rows: usize) -> usize {
+        let window = self.g.window();
+        (out_rows - 1) * window.stride_h + (window.kernel_h - 1) * window.dilation_h + 1
+    }
+
+    /// Elements of a copied band; registers may be read beyond its end.
+    fn band_len(&self) -> usize {
+        self.g.in_c() * self.in_rows(self.band_rows) * self.pitch + MAX_COLS * self.kernels.lanes
+    }
+
+    /// Elements of the packed weights of one block, the bias first.
+    fn packed_len(&self) -> usize {
+        (1 + self.g.patch_len()) * self.rows
+    }
+
+    /// The output channels of a block.
+    fn channels(&self, block: usize) -> Range<usize> {
+        block * self.rows..((block + 1) * self.rows).min(self.group_oc)
+    }
+
+    /// Where the factors of a sum stand in a band of so many rows, from the place of its pixel on.
+    fn taps(&self, in_rows: usize, taps: &mut [usize; MAX_TAPS]) {
+        let window = self.g.window();
+        let mut i = 0;
+        for channel in 0..self.g.in_c() {
+            for kh in 0..window.kernel_h {
+                for kw in 0..window.kernel_w {
+                    let (row, col) = (kh * window.dilation_h, kw * window.dilation_w);
+                    let within = col % window.stride_w * self.phase + col / window.stride_w;
+                    taps[i] = (channel * in_rows + row) * self.pitch + within;
+                    i += 1;
+                }
+            }
+        }
+    }
+
+    /// Copies input rows `first..first + rows` of the padded input of a group into `band`.
+    fn copy(&self, x: &[T], first: usize, rows: usize, band: &mut [T]) {
+        let (in_h, in_w, window) = (self.g.in_h(), self.g.in_w(), self.g.window());
+        let (stride, padding) = (window.stride_w, window.padding);
+        let channels = band.chunks_exact_mut(rows * self.pitch).zip(x.chunks_exact(in_h * in_w));
+        for (band, x) in channels {
+            for (row, band) in band.chunks_exact_mut(self.pitch).enumerate() {
+                let source = (first + row).checked_sub(padding.top).filter(|&row| row < in_h);
+                let Some(source) = source else {
+                    band.fill(T::ZERO);
+                    continue;
+                };
+                let x = &x[source * in_w..][..in_w];
+                if stride == 1 {
+                    let (left, rest) = band.split_at_mut(padding.left);
+                    let (middle, right) = rest.split_at_mut(in_w);
+                    left.fill(T::ZERO);
+                    middle.copy_from_slice(x);
+                    right.fill(T::ZERO);
+                    continue;
+                }
+                for (place, band) in band.chunks_exact_mut(self.phase).enumerate() {
+                    // Column `place + stride * i` of the padded row.
+                    let first = padding.left.saturating_sub(place).div_ceil(stride).min(self.phase);
+                    let start = place + stride * first;
+                    let x = x.get(start.saturating_sub(padding.left)..).unwrap_or(&[]);
+                    let count = x.len().div_ceil(stride).min(self.phase - first);
+                    band[..first].fill(T::ZERO);
+                    for (to, &x) in band[first..].iter_mut().zip(x.iter().step_by(stride)) {
+                        *to = x;
+                    }
+                    band[first + count..].fill(T::ZERO);
+                }
+            }
+        }
+    }
+}
+
+pub(crate) fn forward<T: ConvScalar>(
+    plan: &Conv2dPlan,
+    kernels: &'static Kernels<T>,
+    x: View4<'_, T>,
+    w: View4<'_, T>,
+    bias: Option<&[T]>,
+    y: ViewMut4<'_, T>,
+    workspace: &mut Workspace<T>,
+) {
+    let layout = Layout::new(plan, kernels);
+    if y.shape().is_empty() {
+        return;
+    }
+    let packed_len = layout.groups * layout.blocks * layout.packed_len();
+    let Scratch { columns: bands, partial: packed } =
+        workspace.prepare(layout.band_len(), packed_len);
+    pack(&layout, w.data(), bias, packed);
+    let packed = &*packed;
+    let group_len = layout.group_oc * layout.g.out_plane_len();
+    y.into_data()
+        .par_chunks_exact_mut(group_len)
+        .with_min_len((1 << 14) / (group_len * layout.g.patch_len()).max(1) + 1)
+        .enumerate()
+        .for_each(|(i, y)| {
+            let (image, group) = (i / layout.groups, i % layout.groups);
+            let x = &x.image(image)[group * layout.g.in_len()..][..layout.g.in_len()];
+            let packed = &packed[group * layout.blocks * layout.packed_len()..];
+            bands.with(|band| forward_group(&layout, x, packed, band, y));
+        });
+}
+
+/// Packs bias and weights: `(taps, rows)` for each block of output channels.
+fn pack<T: ConvScalar>(layout: &Layout<'_, T>, w: &[T], bias: Option<&[T]>, packed: &mut [T]) {
+    let (taps, rows) = (layout.g.patch_len(), layout.rows);
+    for (i, packed) in packed.chunks_exact_mut(layout.packed_len()).enumerate() {
+        let (group, block) = (i / layout.blocks, i % layout.blocks);
+        let first = group * layout.group_oc + layout.channels(block).start;
+        let count = layout.channels(block).len();
+        let (head, packed) = packed.split_at_mut(rows);
+        for r in 0..rows {
+            head[r] = bias.filter(|_| r < count).map_or(T::ZERO, |bias| bias[first + r]);
+            for tap in 0..taps {
+                let weight = if r < count { w[(first + r) * taps + tap] } else { T::ZERO };
+                packed[tap * rows + r] = weight;
+            }
+        }
+    }
+}
+
+/// One group of output channels of one image.
+fn forward_group<T: ConvScalar>(
+    layout: &Layout<'_, T>,
+    x: &[T],
+    packed: &[T],
+    band: &mut [T],
+    y: &mut [T],
+) {
+    let (g, window, lanes) = (layout.g, layout.g.window(), layout.kernels.lanes);
+    let (out_h, out_w, plane_len) = (g.out_h(), g.out_w(), g.out_plane_len());
+    let step = window.stride_h * layout.pitch;
+    let mut taps = [0; MAX_TAPS];
+    for top in (0..out_h).step_by(layout.band_rows) {
+        let rows = top..(top + layout.band_rows).min(out_h);
+        let in_rows = layout.in_rows(rows.len());
+        let first_row = rows.start * window.stride_h;
+        // A band near the end of the image is copied as well, because registers are read beyond
+        // its end.
+        let below = g.in_h().saturating_sub(first_row + in_rows);
+        let last = below * g.in_w() < MAX_COLS * lanes;
+        let (source, channel_rows) = if layout.copied || last {
+            layout.copy(x, first_row, in_rows, band);
+            (&*band, in_rows)
+        } else {
+            (&x[first_row * layout.pitch..], g.in_h())
+        };
+        layout.taps(channel_rows, &mut taps);
+        let taps = &taps[..g.patch_len()];
+        let blocks = y.chunks_mut(layout.rows * plane_len);
+        for (y, packed) in blocks.zip(packed.chunks_exact(layout.packed_len())) {
+            let (bias, w) = packed.split_at(layout.rows);
+            let out_channels = y.len() / plane_len;
+            let mut run = |at: usize, pixels: usize| {
+                let mut places = [Place::default(); MAX_COLS];
+                let cols = pixels.div_ceil(lanes);
+                for (c, place) in places.iter_mut().enumerate().take(cols) {
+                    let (row, col) = ((at + c * lanes) / out_w, (at + c * lanes) % out_w);
+                    let first = row * step + col;
+                    let split = (out_w - col).min(lanes);
+                    // The lane of the split reads the first pixel of the next row.
+                    let second = ((row + 1) * step).wrapping_sub(split);
+                    let more = at + pixels - (at + c * lanes) > split;
+                    *place = Place { first, second, split: if more { split } else { lanes } };
+                }
+                layout.kernels.sum_lanes(Lanes {
+                    x: source,
+                    taps,
+                    places: &places[..cols],
+                    w,
+                    bias,
+                    rows: layout.rows,
+                    out_channels,
+                    y: &mut y[rows.start * out_w + at..],
+                    y_stride: plane_len,
+                    pixels,
+                    relu: false,
+                });
+            };
+            let most = if layout.rows == 1 { MAX_COLS } else { layout.kernels.lanes_cols } * lanes;
+            // A register reaches over the end of one row at most.
+            let run_on = out_w >= lanes && !out_w.is_multiple_of(lanes);
+            let (lines, len) = if run_on { (1, rows.len() * out_w) } else { (rows.len(), out_w) };
+            for line in 0..lines {
+                for first in (0..len).step_by(most) {
+                    run(line * out_w + first, most.min(len - first));
+                }
+            }
+        }
+    }
+}
