@@ -93,7 +93,9 @@ fn conv2d() {
             .strides(stride_h, stride_w)
             .dilations(dilation_h, dilation_w)
             .padding(Padding { top, left, bottom, right });
-        for &algorithm in Algorithm::ALL {
+        for algorithm in
+            [Algorithm::Auto, Algorithm::Naive, Algorithm::Im2colGemm, Algorithm::Direct]
+        {
             let layer = layers::conv2d(filters, window).groups(groups).algorithm(algorithm);
             check(&golden, case, layer, false);
         }
