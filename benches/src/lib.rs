@@ -1,9 +1,18 @@
-//! What the benchmarks share: the layers that they run.
+//! What the benchmarks share: the layers that they run, and the parts of the layer timer
+//! (`cargo run --release -p benches --bin layers -- --help`).
 //!
 //! Each benchmark compares its result with a slow twin once before it times anything, so that no
 //! time is ever reported for a wrong answer.
 
 #![forbid(unsafe_code)]
+
+pub mod case;
+pub mod csv;
+pub mod display;
+pub mod layers;
+pub mod peak;
+pub mod record;
+pub mod timing;
 
 use conv::Conv2d;
 use im2col::Window;

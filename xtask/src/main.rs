@@ -1,7 +1,8 @@
-//! The tasks of the workspace: `cargo xtask verify` and `cargo xtask tidy`.
+//! The tasks of the workspace: `cargo xtask verify`, `cargo xtask tidy` and `cargo xtask compare`.
 
 #![forbid(unsafe_code)]
 
+mod compare;
 mod manifest;
 mod paint;
 mod tidy;
@@ -23,7 +24,8 @@ struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   cargo xtask verify            all that guards the project, cheapest first
-  cargo xtask tidy              only the rules that no other tool checks";
+  cargo xtask tidy              only the rules that no other tool checks
+  cargo xtask compare           our convolutions against PyTorch, ncnn and others";
 
 #[derive(Debug, Subcommand)]
 enum Task {
@@ -40,12 +42,20 @@ enum Task {
     /// name every crate.
     #[command(after_help = tidy::EXAMPLES)]
     Tidy,
+    /// Time our convolutions and those of other libraries, and print the ratios.
+    ///
+    /// Ours is built in release; of the peers those run whose Python packages are there. Every
+    /// layer is timed by each in turn, in several rounds. benches/peers/README.md says how they
+    /// are called.
+    #[command(after_help = compare::EXAMPLES)]
+    Compare(compare::Options),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = workspace::Workspace::find().and_then(|workspace| match cli.task {
         Task::Verify(options) => verify::run(&workspace, &options),
+        Task::Compare(options) => compare::run(&workspace, &options),
         Task::Tidy => tidy::run(&workspace).map(|findings| findings == 0),
     });
     match outcome {
