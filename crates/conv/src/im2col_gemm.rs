@@ -2,8 +2,10 @@
 //!
 //! Of each image only as many output rows are unfolded at a time as keep the columns in the
 //! cache; the whole batch is never unfolded. Where there are enough images they run in parallel,
-//! one per thread; where there are few, each step within an image runs in parallel. Which of the
-//! two depends on the number of images alone, so that results don't depend on the threads.
+//! one per thread; where there are few, each step within an image runs in parallel. Forward and by
+//! the data, every element is the same sum in the same order either way, so that the choice may
+//! depend on the number of threads. By the weights, where images are summed over, it depends on the
+//! number of images alone.
 
 use std::ops::Range;
 
@@ -17,12 +19,12 @@ use crate::{Conv2dPlan, ConvScalar, Update, Workspace};
 
 /// How many elements of columns are unfolded at a time: 1 MiB of `f32`, the second-level cache
 /// of one core of a current processor, or a good part of it.
-const CHUNK_LEN: usize = 1 << 18;
+const CHUNK_LEN: usize = 1 << 20;
 
 /// Below this many pixels per chunk packing the weights would cost more than it should.
 const CHUNK_MIN_PIXELS: usize = 96;
 
-/// From this many images on, each image runs on one thread.
+/// From this many images on, `dw` is summed up in parts.
 const MANY_IMAGES: usize = 8;
 
 /// Into how many partial sums `dw` is cut over a large batch.
@@ -31,9 +33,21 @@ const SEGMENTS: usize = 8;
 /// Partial sums of `dw` take at most this many elements in all.
 const MAX_PARTIAL_LEN: usize = 1 << 22;
 
-/// How many output channels one task takes where an image is cut into tasks. A multiple of the
-/// rows of every kernel of matrixmultiply.
+/// Where an image is cut into tasks by channels, each takes a multiple of these: the rows of every
+/// kernel of matrixmultiply divide it.
 const CHANNEL_BLOCK: usize = 16;
+
+/// Whether each image runs on one thread: there are enough of them to keep all threads busy.
+fn one_thread_per_image(n: usize) -> bool {
+    let threads = rayon::current_num_threads();
+    n.is_multiple_of(threads) || n >= 4 * threads
+}
+
+/// How many of so many channels one task takes: few tasks, because each packs the other factor
+/// of its product anew.
+fn channel_block(channels: usize) -> usize {
+    channels.div_ceil(rayon::current_num_threads()).next_multiple_of(CHANNEL_BLOCK)
+}
 
 /// How many output rows are unfolded at a time.
 pub(crate) fn chunk_rows(plan: &Conv2dPlan) -> usize {
@@ -135,7 +149,7 @@ pub(crate) fn forward<T: ConvScalar>(
     }
     let Scratch { columns, .. } = workspace.prepare(parts.chunk_len, 0);
     let images = y.into_data();
-    if n >= MANY_IMAGES {
+    if one_thread_per_image(n) {
         images.par_chunks_exact_mut(image_len).enumerate().for_each(|(i, y)| {
             columns.with(|columns| forward_image(&parts, x.image(i), w.data(), bias, y, columns));
         });
@@ -207,8 +221,9 @@ fn forward_image_in_parallel<T: ConvScalar>(
             let columns = &mut columns[..k * pixels.len()];
             unfold_in_parallel(parts.g, x, rows, columns);
             let columns = matrix(columns, k, pixels.len());
-            y.par_chunks_mut(CHANNEL_BLOCK * plane_len).enumerate().for_each(|(block, y)| {
-                let first = block * CHANNEL_BLOCK;
+            let size = channel_block(parts.group_oc);
+            y.par_chunks_mut(size * plane_len).enumerate().for_each(|(block, y)| {
+                let first = block * size;
                 let channels = y.len() / plane_len;
                 let w = w.block(first..first + channels, 0..k).expect(FITS);
                 // (block of OC, C*KH*KW) x (C*KH*KW, pixels) -> (block of OC, pixels)
@@ -254,7 +269,7 @@ pub(crate) fn backward_data<T: ConvScalar>(
     }
     let Scratch { columns, .. } = workspace.prepare(parts.chunk_len, 0);
     let images = dx.into_data();
-    if n >= MANY_IMAGES {
+    if one_thread_per_image(n) {
         images.par_chunks_exact_mut(image_len).enumerate().for_each(|(i, dx)| {
             for (group, dx) in dx.chunks_exact_mut(parts.g.in_len()).enumerate() {
                 let w = parts.weight(w.data(), group);
@@ -269,8 +284,9 @@ pub(crate) fn backward_data<T: ConvScalar>(
                 let dy = parts.output(dy.image(i), group);
                 let channel = parts.g.with_channels(1).expect(FITS);
                 let (taps, plane) = (channel.patch_len(), channel.in_len());
-                dx.par_chunks_mut(CHANNEL_BLOCK * plane).enumerate().for_each(|(block, dx)| {
-                    let first = block * CHANNEL_BLOCK * taps;
+                let size = channel_block(parts.g.in_c());
+                dx.par_chunks_mut(size * plane).enumerate().for_each(|(block, dx)| {
+                    let first = block * size * taps;
                     let cols = first..first + dx.len() / plane * taps;
                     let w = w.block(0..parts.group_oc, cols).expect(FITS);
                     backward_data_channels(&parts, w, dy, dx, columns);
@@ -403,9 +419,10 @@ fn weights_of_image_in_parallel<T: ConvScalar>(
             unfold_in_parallel(parts.g, x, rows, columns);
             let columns = matrix(columns, k, pixels.len());
             let dy = slice(dy, parts.group_oc, parts.plane_len, pixels);
-            dw.par_chunks_mut(CHANNEL_BLOCK * k).enumerate().for_each(|(block, dw)| {
+            let size = channel_block(parts.group_oc);
+            dw.par_chunks_mut(size * k).enumerate().for_each(|(block, dw)| {
                 let channels = dw.len() / k;
-                let first = block * CHANNEL_BLOCK;
+                let first = block * size;
                 let dy = dy.block(first..first + channels, 0..columns.cols()).expect(FITS);
                 // (block of OC, pixels) x (pixels, C*KH*KW) -> (block of OC, C*KH*KW)
                 let dw = MatMut::row_major(dw, channels, k).expect(FITS);
