@@ -11,10 +11,10 @@ use std::ops::Range;
 
 use im2col::ConvGeometry;
 use rayon::prelude::*;
-use tensor4::{View4, ViewMut4};
+use tensor4::ViewMut4;
 
+use crate::call::{Call, Weights};
 use crate::kernels::{Kernels, Pack, Tile};
-use crate::workspace::Scratch;
 use crate::{Conv2dPlan, ConvScalar, Workspace};
 
 /// How many elements of rows are padded at a time: a quarter of a second-level cache of 1 MiB.
@@ -70,9 +70,9 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
         (out_rows - 1) * window.stride_h + (window.kernel_h - 1) * window.dilation_h + 1
     }
 
-    /// Elements of the packed weights of one tile of output channels, the bias first.
+    /// Elements of the packed weights of one tile of output channels.
     fn packed_len(&self) -> usize {
-        (1 + self.g.patch_len()) * self.width
+        self.g.patch_len() * self.width
     }
 
     /// Elements of a padded band.
@@ -86,63 +86,25 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
     }
 }
 
-/// Elements of scratch memory: for each thread, and shared.
-pub(crate) fn workspace_len<T: ConvScalar>(
-    plan: &Conv2dPlan,
-    kernels: &'static Kernels<T>,
-) -> (usize, usize) {
+/// Elements of the packed weights.
+pub(crate) fn packed_len<T: ConvScalar>(plan: &Conv2dPlan, kernels: &'static Kernels<T>) -> usize {
     let layout = Layout::new(plan, kernels);
-    (layout.band_len(), layout.groups * layout.blocks * layout.packed_len())
+    layout.groups * layout.blocks * layout.packed_len()
 }
 
-pub(crate) fn forward<T: ConvScalar>(
+/// Packs the weights, one tile of output channels after the other.
+pub(crate) fn pack<T: ConvScalar>(
     plan: &Conv2dPlan,
     kernels: &'static Kernels<T>,
-    x: View4<'_, T>,
-    w: View4<'_, T>,
-    bias: Option<&[T]>,
-    y: ViewMut4<'_, T>,
-    workspace: &mut Workspace<T>,
+    w: &[T],
+    packed: &mut [T],
 ) {
     let layout = Layout::new(plan, kernels);
-    let [n, _, out_h, out_w] = y.dims();
-    let image_len = y.shape().image_len();
-    if image_len == 0 {
-        return;
-    }
-    let (band_len, packed_len) = workspace_len(plan, kernels);
-    let Scratch { columns: bands, partial: packed } = workspace.prepare(band_len, packed_len);
-    pack(&layout, w.data(), bias, packed);
-    let packed = &*packed;
-
-    let plane_len = out_h * out_w;
-    // Blocks of a group that one task computes: all of them where there are many images, because
-    // each task pads its rows anew.
-    let blocks = if n >= MANY_IMAGES { layout.blocks } else { layout.blocks.div_ceil(4) };
-    let group_len = layout.group_oc * plane_len;
-    y.into_data().par_chunks_exact_mut(group_len).enumerate().for_each(|(i, y)| {
-        let (image, group) = (i / layout.groups, i % layout.groups);
-        let x = &x.image(image)[group * layout.g.in_len()..][..layout.g.in_len()];
-        y.par_chunks_mut(blocks * layout.width * plane_len).enumerate().for_each(|(task, y)| {
-            let first = group * layout.blocks + task * blocks;
-            let packed = &packed[first * layout.packed_len()..];
-            bands.with(|band| task_forward(&layout, x, packed, task * blocks, band, y));
-        });
-    });
-}
-
-/// Packs bias and weights, one tile of output channels after the other.
-fn pack<T: ConvScalar>(layout: &Layout<'_, T>, w: &[T], bias: Option<&[T]>, packed: &mut [T]) {
     let taps = layout.g.patch_len();
     packed.par_chunks_exact_mut(layout.packed_len()).enumerate().for_each(|(i, packed)| {
         let (group, block) = (i / layout.blocks, i % layout.blocks);
         let channels = layout.channels(block);
         let first = group * layout.group_oc + channels.start;
-        let (head, packed) = packed.split_at_mut(layout.width);
-        head.fill(T::ZERO);
-        if let Some(bias) = bias {
-            head[..channels.len()].copy_from_slice(&bias[first..first + channels.len()]);
-        }
         layout.kernels.pack(Pack {
             w: &w[first * taps..(first + channels.len()) * taps],
             row_stride: taps,
@@ -154,68 +116,130 @@ fn pack<T: ConvScalar>(layout: &Layout<'_, T>, w: &[T], bias: Option<&[T]>, pack
     });
 }
 
-/// Some blocks of the output channels of one group of one image.
-fn task_forward<T: ConvScalar>(
-    layout: &Layout<'_, T>,
-    x: &[T],
-    packed: &[T],
-    first_block: usize,
-    band: &mut [T],
-    y: &mut [T],
+pub(crate) fn forward<T: ConvScalar>(
+    plan: &Conv2dPlan,
+    kernels: &'static Kernels<T>,
+    call: &Call<'_, T>,
+    y: ViewMut4<'_, T>,
+    workspace: &mut Workspace<T>,
 ) {
-    let (g, window) = (layout.g, layout.g.window());
-    let (out_h, out_w, plane_len) = (g.out_h(), g.out_w(), g.out_plane_len());
-    for top in (0..out_h).step_by(layout.band_rows) {
-        let rows = top..(top + layout.band_rows).min(out_h);
-        // The input of this band: where it starts, and the distance of its channels.
-        let (source, channel_stride) = if layout.padded {
-            let in_rows = layout.in_rows(rows.len());
-            pad_rows(layout, x, rows.start * window.stride_h, in_rows, band);
-            (&*band, in_rows * layout.pitch)
-        } else {
-            (&x[(rows.start * window.stride_h * layout.pitch).min(x.len())..], g.in_h() * g.in_w())
-        };
-        for (i, y) in y.chunks_mut(layout.width * plane_len).enumerate() {
-            let channels = layout.channels(first_block + i).len();
-            let (bias, w) =
-                packed[i * layout.packed_len()..][..layout.packed_len()].split_at(layout.width);
-            let mut offsets = [0; crate::kernels::MAX_PIXELS];
-            let mut run = |pixels: Range<usize>, contiguous: bool| {
-                let (mut row, mut col) = (pixels.start / out_w, pixels.start % out_w);
-                for offset in &mut offsets[..pixels.len()] {
-                    *offset = row * window.stride_h * layout.pitch + col * window.stride_w;
-                    col += 1;
-                    if col == out_w {
-                        (row, col) = (row + 1, 0);
-                    }
-                }
-                layout.kernels.direct(Tile {
-                    x: source,
-                    channel_stride,
-                    row_stride: window.dilation_h * layout.pitch,
-                    col_stride: window.dilation_w,
-                    offsets: &offsets[..pixels.len()],
-                    contiguous,
-                    taps: [g.in_c(), window.kernel_h, window.kernel_w],
-                    w,
-                    bias,
-                    vectors: layout.vectors,
-                    y: &mut y[rows.start * out_w + pixels.start..],
-                    y_stride: plane_len,
-                    out_channels: channels,
-                    relu: false,
-                });
+    let layout = Layout::new(plan, kernels);
+    let [n, _, out_h, out_w] = y.dims();
+    if y.shape().is_empty() {
+        return;
+    }
+    let tiles = layout.groups * layout.blocks;
+    let packed_len = call.weights.scratch_len(tiles * layout.packed_len());
+    let scratch = workspace.prepare(layout.band_len(), packed_len + tiles * layout.width);
+    let (packed, bias) = scratch.shared.split_at_mut(packed_len);
+    let packed = match call.weights {
+        Weights::Plain(w) => {
+            pack(plan, kernels, w, packed);
+            &*packed
+        }
+        Weights::Packed(packed) => packed,
+    };
+    for (i, padded) in bias.chunks_exact_mut(layout.width).enumerate() {
+        let channels = layout.channels(i % layout.blocks);
+        let first = i / layout.blocks * layout.group_oc + channels.start;
+        padded.fill(T::ZERO);
+        if let Some(bias) = call.bias {
+            padded[..channels.len()].copy_from_slice(&bias[first..first + channels.len()]);
+        }
+    }
+    let bias = &*bias;
+
+    let plane_len = out_h * out_w;
+    // Blocks of a group that one task computes: all of them where there are many images, because
+    // each task pads its rows anew.
+    let blocks = if n >= MANY_IMAGES { layout.blocks } else { layout.blocks.div_ceil(4) };
+    let group_len = layout.group_oc * plane_len;
+    y.into_data().par_chunks_exact_mut(group_len).enumerate().for_each(|(i, y)| {
+        let (image, group) = (i / layout.groups, i % layout.groups);
+        let x = &call.x.image(image)[group * layout.g.in_len()..][..layout.g.in_len()];
+        y.par_chunks_mut(blocks * layout.width * plane_len).enumerate().for_each(|(task, y)| {
+            let first = group * layout.blocks + task * blocks;
+            let task = Task {
+                x,
+                packed: &packed[first * layout.packed_len()..],
+                bias: &bias[first * layout.width..],
+                first_block: task * blocks,
+                relu: call.relu(),
             };
-            if out_w >= WIDE_ROW {
-                for row in 0..rows.len() {
-                    for cols in even_parts(out_w, layout.kernels.direct_pixels) {
-                        let start = row * out_w;
-                        run(start + cols.start..start + cols.end, window.stride_w == 1);
-                    }
-                }
+            scratch.columns.with(|band| task.run(&layout, band, y));
+        });
+    });
+}
+
+/// Some blocks of the output channels of one group of one image.
+struct Task<'a, T> {
+    x: &'a [T],
+    packed: &'a [T],
+    bias: &'a [T],
+    first_block: usize,
+    relu: bool,
+}
+
+impl<T: ConvScalar> Task<'_, T> {
+    fn run(&self, layout: &Layout<'_, T>, band: &mut [T], y: &mut [T]) {
+        let Self { x, packed, bias, first_block, relu } = *self;
+        let (g, window) = (layout.g, layout.g.window());
+        let (out_h, out_w, plane_len) = (g.out_h(), g.out_w(), g.out_plane_len());
+        for top in (0..out_h).step_by(layout.band_rows) {
+            let rows = top..(top + layout.band_rows).min(out_h);
+            // The input of this band: where it starts, and the distance of its channels.
+            let (source, channel_stride) = if layout.padded {
+                let in_rows = layout.in_rows(rows.len());
+                pad_rows(layout, x, rows.start * window.stride_h, in_rows, band);
+                (&*band, in_rows * layout.pitch)
             } else {
-                for pixels in even_parts(rows.len() * out_w, layout.kernels.direct_pixels) {
-                    run(pixels, false);
+                (
+                    &x[(rows.start * window.stride_h * layout.pitch).min(x.len())..],
+                    g.in_h() * g.in_w(),
+                )
+            };
+            for (i, y) in y.chunks_mut(layout.width * plane_len).enumerate() {
+                let channels = layout.channels(first_block + i).len();
+                let w = &packed[i * layout.packed_len()..][..layout.packed_len()];
+                let bias = &bias[i * layout.width..][..layout.width];
+                let mut offsets = [0; crate::kernels::MAX_PIXELS];
+                let mut run = |pixels: Range<usize>, contiguous: bool| {
+                    let (mut row, mut col) = (pixels.start / out_w, pixels.start % out_w);
+                    for offset in &mut offsets[..pixels.len()] {
+                        *offset = row * window.stride_h * layout.pitch + col * window.stride_w;
+                        col += 1;
+                        if col == out_w {
+                            (row, col) = (row + 1, 0);
+                        }
+                    }
+                    layout.kernels.direct(Tile {
+                        x: source,
+                        channel_stride,
+                        row_stride: window.dilation_h * layout.pitch,
+                        col_stride: window.dilation_w,
+                        offsets: &offsets[..pixels.len()],
+                        contiguous,
+                        taps: [g.in_c(), window.kernel_h, window.kernel_w],
+                        w,
+                        bias,
+                        vectors: layout.vectors,
+                        y: &mut y[rows.start * out_w + pixels.start..],
+                        y_stride: plane_len,
+                        out_channels: channels,
+                        relu,
+                    });
+                };
+                if out_w >= WIDE_ROW {
+                    for row in 0..rows.len() {
+                        for cols in even_parts(out_w, layout.kernels.direct_pixels) {
+                            let start = row * out_w;
+                            run(start + cols.start..start + cols.end, window.stride_w == 1);
+                        }
+                    }
+                } else {
+                    for pixels in even_parts(rows.len() * out_w, layout.kernels.direct_pixels) {
+                        run(pixels, false);
+                    }
                 }
             }
         }

@@ -71,4 +71,12 @@ pub enum ConvError {
         /// What it would need.
         reason: String,
     },
+    /// Weights that were packed for another kind of plan.
+    #[error("conv2d forward: the weights were packed for {packed}, the plan needs {plan}")]
+    Packed {
+        /// What they were packed for.
+        packed: String,
+        /// What the plan would take.
+        plan: String,
+    },
 }

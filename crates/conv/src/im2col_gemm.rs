@@ -14,6 +14,7 @@ use im2col::{ConvGeometry, Layout, col2im_rows_add, unfold_rows_into};
 use rayon::prelude::*;
 use tensor4::{View4, ViewMut4};
 
+use crate::call::{Call, relu_in_place};
 use crate::workspace::{Columns, Scratch};
 use crate::{Conv2dPlan, ConvScalar, Update, Workspace};
 
@@ -136,12 +137,11 @@ fn product<T: ConvScalar>(a: MatRef<'_, T>, b: MatRef<'_, T>, beta: T, c: MatMut
 
 pub(crate) fn forward<T: ConvScalar>(
     plan: &Conv2dPlan,
-    x: View4<'_, T>,
-    w: View4<'_, T>,
-    bias: Option<&[T]>,
+    call: &Call<'_, T>,
     y: ViewMut4<'_, T>,
     workspace: &mut Workspace<T>,
 ) {
+    let x = call.x;
     let parts = Parts::new(plan);
     let (n, image_len) = (y.shape().n(), y.shape().image_len());
     if image_len == 0 {
@@ -151,12 +151,12 @@ pub(crate) fn forward<T: ConvScalar>(
     let images = y.into_data();
     if one_thread_per_image(n) {
         images.par_chunks_exact_mut(image_len).enumerate().for_each(|(i, y)| {
-            columns.with(|columns| forward_image(&parts, x.image(i), w.data(), bias, y, columns));
+            columns.with(|columns| forward_image(&parts, x.image(i), call, y, columns));
         });
     } else {
         for (i, y) in images.chunks_exact_mut(image_len).enumerate() {
             columns.with(|columns| {
-                forward_image_in_parallel(&parts, x.image(i), w.data(), bias, y, columns);
+                forward_image_in_parallel(&parts, x.image(i), call, y, columns);
             });
         }
     }
@@ -179,11 +179,11 @@ fn beta<T: ConvScalar>(bias: Option<&[T]>) -> T {
 fn forward_image<T: ConvScalar>(
     parts: &Parts<'_>,
     x: &[T],
-    w: &[T],
-    bias: Option<&[T]>,
+    call: &Call<'_, T>,
     y: &mut [T],
     columns: &mut [T],
 ) {
+    let (w, bias) = (call.plain(), call.bias);
     let (g, k) = (parts.g, parts.g.patch_len());
     let beta = beta(bias);
     fill_bias(y, parts.plane_len, bias);
@@ -196,19 +196,30 @@ fn forward_image<T: ConvScalar>(
             unfold_rows_into(x, g, Layout::PatchRows, rows, columns).expect(FITS);
             // (OC, C*KH*KW) x (C*KH*KW, pixels) -> (OC, pixels)
             let columns = matrix(columns, k, pixels.len());
-            product(w, columns, beta, slice_mut(y, parts.group_oc, parts.plane_len, pixels));
+            let c = slice_mut(y, parts.group_oc, parts.plane_len, pixels.clone());
+            product(w, columns, beta, c);
+            if call.relu() {
+                relu_pixels(y, parts.plane_len, pixels);
+            }
         }
+    }
+}
+
+/// `max(y, 0)` of some pixels of every plane.
+fn relu_pixels<T: ConvScalar>(y: &mut [T], plane_len: usize, pixels: Range<usize>) {
+    for plane in y.chunks_exact_mut(plane_len) {
+        relu_in_place(&mut plane[pixels.clone()]);
     }
 }
 
 fn forward_image_in_parallel<T: ConvScalar>(
     parts: &Parts<'_>,
     x: &[T],
-    w: &[T],
-    bias: Option<&[T]>,
+    call: &Call<'_, T>,
     y: &mut [T],
     columns: &mut [T],
 ) {
+    let (w, bias) = (call.plain(), call.bias);
     let k = parts.g.patch_len();
     let plane_len = parts.plane_len;
     let beta = beta(bias);
@@ -228,6 +239,9 @@ fn forward_image_in_parallel<T: ConvScalar>(
                 let w = w.block(first..first + channels, 0..k).expect(FITS);
                 // (block of OC, C*KH*KW) x (C*KH*KW, pixels) -> (block of OC, pixels)
                 product(w, columns, beta, slice_mut(y, channels, plane_len, pixels.clone()));
+                if call.relu() {
+                    relu_pixels(y, plane_len, pixels.clone());
+                }
             });
         }
     }
@@ -356,7 +370,8 @@ pub(crate) fn backward_weights<T: ConvScalar>(
     }
     let images = n.div_ceil(segments);
     let segments = n.div_ceil(images);
-    let Scratch { columns, partial } = workspace.prepare(parts.chunk_len, segments * dw.len());
+    let Scratch { columns, shared: partial } =
+        workspace.prepare(parts.chunk_len, segments * dw.len());
     partial.par_chunks_exact_mut(dw.len()).enumerate().for_each(|(segment, dw)| {
         dw.fill(T::ZERO);
         columns.with(|columns| {

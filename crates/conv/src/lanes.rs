@@ -12,11 +12,11 @@ use std::ops::Range;
 
 use im2col::{ConvGeometry, Padding};
 use rayon::prelude::*;
-use tensor4::{View4, ViewMut4};
+use tensor4::ViewMut4;
 
+use crate::call::{Call, Weights};
 use crate::kernels::Kernels;
 use crate::kernels::lanes::{Lanes, MAX_COLS, Place};
-use crate::workspace::Scratch;
 use crate::{Conv2dPlan, ConvScalar, Workspace};
 
 /// How many elements of rows are copied at a time: half a first-level cache.
@@ -79,9 +79,9 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
         self.g.in_c() * self.in_rows(self.band_rows) * self.pitch + MAX_COLS * self.kernels.lanes
     }
 
-    /// Elements of the packed weights of one block, the bias first.
+    /// Elements of the packed weights of one block.
     fn packed_len(&self) -> usize {
-        (1 + self.g.patch_len()) * self.rows
+        self.g.patch_len() * self.rows
     }
 
     /// The output channels of a block.
@@ -143,47 +143,26 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
     }
 }
 
-pub(crate) fn forward<T: ConvScalar>(
-    plan: &Conv2dPlan,
-    kernels: &'static Kernels<T>,
-    x: View4<'_, T>,
-    w: View4<'_, T>,
-    bias: Option<&[T]>,
-    y: ViewMut4<'_, T>,
-    workspace: &mut Workspace<T>,
-) {
+/// Elements of the packed weights.
+pub(crate) fn packed_len<T: ConvScalar>(plan: &Conv2dPlan, kernels: &'static Kernels<T>) -> usize {
     let layout = Layout::new(plan, kernels);
-    if y.shape().is_empty() {
-        return;
-    }
-    let packed_len = layout.groups * layout.blocks * layout.packed_len();
-    let Scratch { columns: bands, partial: packed } =
-        workspace.prepare(layout.band_len(), packed_len);
-    pack(&layout, w.data(), bias, packed);
-    let packed = &*packed;
-    let group_len = layout.group_oc * layout.g.out_plane_len();
-    y.into_data()
-        .par_chunks_exact_mut(group_len)
-        .with_min_len((1 << 14) / (group_len * layout.g.patch_len()).max(1) + 1)
-        .enumerate()
-        .for_each(|(i, y)| {
-            let (image, group) = (i / layout.groups, i % layout.groups);
-            let x = &x.image(image)[group * layout.g.in_len()..][..layout.g.in_len()];
-            let packed = &packed[group * layout.blocks * layout.packed_len()..];
-            bands.with(|band| forward_group(&layout, x, packed, band, y));
-        });
+    layout.groups * layout.blocks * layout.packed_len()
 }
 
-/// Packs bias and weights: `(taps, rows)` for each block of output channels.
-fn pack<T: ConvScalar>(layout: &Layout<'_, T>, w: &[T], bias: Option<&[T]>, packed: &mut [T]) {
+/// Packs weights: `(taps, rows)` for each block of output channels.
+pub(crate) fn pack<T: ConvScalar>(
+    plan: &Conv2dPlan,
+    kernels: &'static Kernels<T>,
+    w: &[T],
+    packed: &mut [T],
+) {
+    let layout = Layout::new(plan, kernels);
     let (taps, rows) = (layout.g.patch_len(), layout.rows);
     for (i, packed) in packed.chunks_exact_mut(layout.packed_len()).enumerate() {
         let (group, block) = (i / layout.blocks, i % layout.blocks);
         let first = group * layout.group_oc + layout.channels(block).start;
         let count = layout.channels(block).len();
-        let (head, packed) = packed.split_at_mut(rows);
         for r in 0..rows {
-            head[r] = bias.filter(|_| r < count).map_or(T::ZERO, |bias| bias[first + r]);
             for tap in 0..taps {
                 let weight = if r < count { w[(first + r) * taps + tap] } else { T::ZERO };
                 packed[tap * rows + r] = weight;
@@ -192,71 +171,126 @@ fn pack<T: ConvScalar>(layout: &Layout<'_, T>, w: &[T], bias: Option<&[T]>, pack
     }
 }
 
-/// One group of output channels of one image.
-fn forward_group<T: ConvScalar>(
-    layout: &Layout<'_, T>,
-    x: &[T],
-    packed: &[T],
-    band: &mut [T],
-    y: &mut [T],
+pub(crate) fn forward<T: ConvScalar>(
+    plan: &Conv2dPlan,
+    kernels: &'static Kernels<T>,
+    call: &Call<'_, T>,
+    y: ViewMut4<'_, T>,
+    workspace: &mut Workspace<T>,
 ) {
-    let (g, window, lanes) = (layout.g, layout.g.window(), layout.kernels.lanes);
-    let (out_h, out_w, plane_len) = (g.out_h(), g.out_w(), g.out_plane_len());
-    let step = window.stride_h * layout.pitch;
-    let mut taps = [0; MAX_TAPS];
-    for top in (0..out_h).step_by(layout.band_rows) {
-        let rows = top..(top + layout.band_rows).min(out_h);
-        let in_rows = layout.in_rows(rows.len());
-        let first_row = rows.start * window.stride_h;
-        // A band near the end of the image is copied as well, because registers are read beyond
-        // its end.
-        let below = g.in_h().saturating_sub(first_row + in_rows);
-        let last = below * g.in_w() < MAX_COLS * lanes;
-        let (source, channel_rows) = if layout.copied || last {
-            layout.copy(x, first_row, in_rows, band);
-            (&*band, in_rows)
-        } else {
-            (&x[first_row * layout.pitch..], g.in_h())
-        };
-        layout.taps(channel_rows, &mut taps);
-        let taps = &taps[..g.patch_len()];
-        let blocks = y.chunks_mut(layout.rows * plane_len);
-        for (y, packed) in blocks.zip(packed.chunks_exact(layout.packed_len())) {
-            let (bias, w) = packed.split_at(layout.rows);
-            let out_channels = y.len() / plane_len;
-            let mut run = |at: usize, pixels: usize| {
-                let mut places = [Place::default(); MAX_COLS];
-                let cols = pixels.div_ceil(lanes);
-                for (c, place) in places.iter_mut().enumerate().take(cols) {
-                    let (row, col) = ((at + c * lanes) / out_w, (at + c * lanes) % out_w);
-                    let first = row * step + col;
-                    let split = (out_w - col).min(lanes);
-                    // The lane of the split reads the first pixel of the next row.
-                    let second = ((row + 1) * step).wrapping_sub(split);
-                    let more = at + pixels - (at + c * lanes) > split;
-                    *place = Place { first, second, split: if more { split } else { lanes } };
-                }
-                layout.kernels.sum_lanes(Lanes {
-                    x: source,
-                    taps,
-                    places: &places[..cols],
-                    w,
-                    bias,
-                    rows: layout.rows,
-                    out_channels,
-                    y: &mut y[rows.start * out_w + at..],
-                    y_stride: plane_len,
-                    pixels,
-                    relu: false,
-                });
+    let layout = Layout::new(plan, kernels);
+    if y.shape().is_empty() {
+        return;
+    }
+    let blocks = layout.groups * layout.blocks;
+    let packed_len = call.weights.scratch_len(blocks * layout.packed_len());
+    let scratch = workspace.prepare(layout.band_len(), packed_len + blocks * layout.rows);
+    let (packed, bias) = scratch.shared.split_at_mut(packed_len);
+    let packed = match call.weights {
+        Weights::Plain(w) => {
+            pack(plan, kernels, w, packed);
+            &*packed
+        }
+        Weights::Packed(packed) => packed,
+    };
+    for (i, padded) in bias.chunks_exact_mut(layout.rows).enumerate() {
+        let channels = layout.channels(i % layout.blocks);
+        let first = i / layout.blocks * layout.group_oc + channels.start;
+        padded.fill(T::ZERO);
+        if let Some(bias) = call.bias {
+            padded[..channels.len()].copy_from_slice(&bias[first..first + channels.len()]);
+        }
+    }
+    let bias = &*bias;
+    let group_len = layout.group_oc * layout.g.out_plane_len();
+    y.into_data()
+        .par_chunks_exact_mut(group_len)
+        .with_min_len((1 << 14) / (group_len * layout.g.patch_len()).max(1) + 1)
+        .enumerate()
+        .for_each(|(i, y)| {
+            let (image, group) = (i / layout.groups, i % layout.groups);
+            let task = Task {
+                x: &call.x.image(image)[group * layout.g.in_len()..][..layout.g.in_len()],
+                packed: &packed[group * layout.blocks * layout.packed_len()..],
+                bias: &bias[group * layout.blocks * layout.rows..],
+                relu: call.relu(),
             };
-            let most = if layout.rows == 1 { MAX_COLS } else { layout.kernels.lanes_cols } * lanes;
-            // A register reaches over the end of one row at most.
-            let run_on = out_w >= lanes && !out_w.is_multiple_of(lanes);
-            let (lines, len) = if run_on { (1, rows.len() * out_w) } else { (rows.len(), out_w) };
-            for line in 0..lines {
-                for first in (0..len).step_by(most) {
-                    run(line * out_w + first, most.min(len - first));
+            scratch.columns.with(|band| task.run(&layout, band, y));
+        });
+}
+
+/// One group of output channels of one image.
+struct Task<'a, T> {
+    x: &'a [T],
+    packed: &'a [T],
+    bias: &'a [T],
+    relu: bool,
+}
+
+impl<T: ConvScalar> Task<'_, T> {
+    fn run(&self, layout: &Layout<'_, T>, band: &mut [T], y: &mut [T]) {
+        let Self { x, packed, bias, relu } = *self;
+        let (g, window, lanes) = (layout.g, layout.g.window(), layout.kernels.lanes);
+        let (out_h, out_w, plane_len) = (g.out_h(), g.out_w(), g.out_plane_len());
+        let step = window.stride_h * layout.pitch;
+        let mut taps = [0; MAX_TAPS];
+        for top in (0..out_h).step_by(layout.band_rows) {
+            let rows = top..(top + layout.band_rows).min(out_h);
+            let in_rows = layout.in_rows(rows.len());
+            let first_row = rows.start * window.stride_h;
+            // A band near the end of the image is copied as well, because registers are read beyond
+            // its end.
+            let below = g.in_h().saturating_sub(first_row + in_rows);
+            let last = below * g.in_w() < MAX_COLS * lanes;
+            let (source, channel_rows) = if layout.copied || last {
+                layout.copy(x, first_row, in_rows, band);
+                (&*band, in_rows)
+            } else {
+                (&x[first_row * layout.pitch..], g.in_h())
+            };
+            layout.taps(channel_rows, &mut taps);
+            let taps = &taps[..g.patch_len()];
+            let blocks = y.chunks_mut(layout.rows * plane_len);
+            let weights =
+                packed.chunks_exact(layout.packed_len()).zip(bias.chunks_exact(layout.rows));
+            for (y, (w, bias)) in blocks.zip(weights) {
+                let out_channels = y.len() / plane_len;
+                let mut run = |at: usize, pixels: usize| {
+                    let mut places = [Place::default(); MAX_COLS];
+                    let cols = pixels.div_ceil(lanes);
+                    for (c, place) in places.iter_mut().enumerate().take(cols) {
+                        let (row, col) = ((at + c * lanes) / out_w, (at + c * lanes) % out_w);
+                        let first = row * step + col;
+                        let split = (out_w - col).min(lanes);
+                        // The lane of the split reads the first pixel of the next row.
+                        let second = ((row + 1) * step).wrapping_sub(split);
+                        let more = at + pixels - (at + c * lanes) > split;
+                        *place = Place { first, second, split: if more { split } else { lanes } };
+                    }
+                    layout.kernels.sum_lanes(Lanes {
+                        x: source,
+                        taps,
+                        places: &places[..cols],
+                        w,
+                        bias,
+                        rows: layout.rows,
+                        out_channels,
+                        y: &mut y[rows.start * out_w + at..],
+                        y_stride: plane_len,
+                        pixels,
+                        relu,
+                    });
+                };
+                let most =
+                    if layout.rows == 1 { MAX_COLS } else { layout.kernels.lanes_cols } * lanes;
+                // A register reaches over the end of one row at most.
+                let run_on = out_w >= lanes && !out_w.is_multiple_of(lanes);
+                let (lines, len) =
+                    if run_on { (1, rows.len() * out_w) } else { (rows.len(), out_w) };
+                for line in 0..lines {
+                    for first in (0..len).step_by(most) {
+                        run(line * out_w + first, most.min(len - first));
+                    }
                 }
             }
         }

@@ -44,6 +44,7 @@
 #![deny(unsafe_code)]
 
 mod auto;
+mod call;
 mod desc;
 mod direct;
 mod error;
@@ -56,6 +57,7 @@ mod scalar;
 mod winograd;
 mod workspace;
 
+pub use call::{Epilogue, PackedWeights};
 pub use desc::{Algorithm, Conv2d, Numerics, Options, Update};
 pub use error::ConvError;
 pub use kernels::KernelSet;

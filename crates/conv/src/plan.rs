@@ -3,8 +3,13 @@
 use im2col::ConvGeometry;
 use tensor4::{Shape4, Tensor4, View4, ViewMut4};
 
+use crate::call::{Call, PackedKey, Weights, relu_in_place};
 use crate::kernels::Kernels;
-use crate::{Algorithm, Conv2d, ConvError, ConvScalar, KernelSet, Options, Update, Workspace};
+use crate::workspace::Aligned;
+use crate::{
+    Algorithm, Conv2d, ConvError, ConvScalar, Epilogue, KernelSet, Options, PackedWeights, Update,
+    Workspace,
+};
 use crate::{auto, direct, im2col_gemm, lanes, naive, winograd};
 
 const FORWARD: &str = "conv2d forward";
@@ -187,19 +192,129 @@ impl Conv2dPlan {
         y: ViewMut4<'_, T>,
         workspace: &mut Workspace<T>,
     ) -> Result<(), ConvError> {
+        self.forward_fused_into(x, w, bias, Epilogue::None, y, workspace)
+    }
+
+    /// As [`forward_into`](Self::forward_into), with more done to each output before it is written.
+    ///
+    /// # Errors
+    ///
+    /// As [`forward_into`](Self::forward_into).
+    pub fn forward_fused_into<T: ConvScalar>(
+        &self,
+        x: View4<'_, T>,
+        w: View4<'_, T>,
+        bias: Option<&[T]>,
+        epilogue: Epilogue,
+        y: ViewMut4<'_, T>,
+        workspace: &mut Workspace<T>,
+    ) -> Result<(), ConvError> {
         let shape = self.check_forward(x, w, bias)?;
         check(FORWARD, "the output", y.shape(), shape)?;
+        let call = Call { x, weights: Weights::Plain(w.data()), bias, epilogue };
+        self.run_forward(&call, y, workspace);
+        Ok(())
+    }
+
+    /// Brings weights into the form that the algorithm of this plan reads, for
+    /// [`forward_packed_into`](Self::forward_packed_into).
+    ///
+    /// # Errors
+    ///
+    /// [`ConvError::Shape`] if the weights do not fit the plan.
+    pub fn pack_weights<T: ConvScalar>(
+        &self,
+        w: View4<'_, T>,
+    ) -> Result<PackedWeights<T>, ConvError> {
+        check("conv2d pack_weights", "the weight", w.shape(), self.weight_shape)?;
+        let (kernels, key) = (self.kernels(), self.packed_key::<T>());
+        let mut data = Aligned::new();
+        let len = match key.algorithm {
+            Algorithm::Direct => direct::packed_len(self, kernels),
+            Algorithm::Winograd => winograd::packed_len(self, kernels),
+            Algorithm::Depthwise => lanes::packed_len(self, kernels),
+            _ => w.data().len(),
+        };
+        let packed = data.get(len);
+        match key.algorithm {
+            // Of no channels there is nothing to pack.
+            _ if len == 0 => {}
+            Algorithm::Direct => direct::pack(self, kernels, w.data(), packed),
+            Algorithm::Winograd => {
+                let mut workspace = Workspace::new();
+                let scratch = workspace.prepare(winograd::pack_scratch_len(self, kernels), 0);
+                winograd::pack(self, kernels, w.data(), packed, scratch.columns);
+            }
+            Algorithm::Depthwise => lanes::pack(self, kernels, w.data(), packed),
+            _ => packed.copy_from_slice(w.data()),
+        }
+        Ok(PackedWeights { key, data, len })
+    }
+
+    /// As [`forward_fused_into`](Self::forward_fused_into), with weights that were packed for this
+    /// plan, or for another with the same algorithm, kernels, groups and shape of the weights.
+    ///
+    /// # Errors
+    ///
+    /// [`ConvError::Packed`] if they were packed for another kind of plan; else as
+    /// [`forward_into`](Self::forward_into).
+    pub fn forward_packed_into<T: ConvScalar>(
+        &self,
+        x: View4<'_, T>,
+        w: &PackedWeights<T>,
+        bias: Option<&[T]>,
+        epilogue: Epilogue,
+        y: ViewMut4<'_, T>,
+        workspace: &mut Workspace<T>,
+    ) -> Result<(), ConvError> {
+        let n = x.shape().n();
+        check(FORWARD, "the input", x.shape(), self.input_shape(n)?)?;
+        let key = self.packed_key::<T>();
+        if w.key != key {
+            return Err(ConvError::Packed {
+                packed: format!("{:?}", w.key),
+                plan: format!("{key:?}"),
+            });
+        }
+        self.check_bias(FORWARD, "the bias", bias.map(<[T]>::len))?;
+        check(FORWARD, "the output", y.shape(), self.output_shape(n)?)?;
+        let weights = Weights::Packed(w.data.view(w.len));
+        self.run_forward(&Call { x, weights, bias, epilogue }, y, workspace);
+        Ok(())
+    }
+
+    fn packed_key<T: ConvScalar>(&self) -> PackedKey {
+        PackedKey {
+            algorithm: self.algorithm_for::<T>(),
+            kernels: self.kernels::<T>().set,
+            weight_shape: self.weight_shape,
+            groups: self.desc.groups,
+        }
+    }
+
+    fn run_forward<T: ConvScalar>(
+        &self,
+        call: &Call<'_, T>,
+        y: ViewMut4<'_, T>,
+        workspace: &mut Workspace<T>,
+    ) {
         let kernels = self.kernels();
         match self.algorithm_for::<T>() {
-            Algorithm::Naive => naive::forward(self, x, w, bias, y),
-            Algorithm::Direct => direct::forward(self, kernels, x, w, bias, y, workspace),
-            Algorithm::Winograd => winograd::forward(self, kernels, x, w, bias, y, workspace),
-            Algorithm::Depthwise => lanes::forward(self, kernels, x, w, bias, y, workspace),
+            Algorithm::Naive => {
+                let w = View4::new(self.weight_shape, call.plain()).expect("checked before");
+                let mut y = y;
+                naive::forward(self, call.x, w, call.bias, y.reborrow());
+                if call.relu() {
+                    relu_in_place(y.data_mut());
+                }
+            }
+            Algorithm::Direct => direct::forward(self, kernels, call, y, workspace),
+            Algorithm::Winograd => winograd::forward(self, kernels, call, y, workspace),
+            Algorithm::Depthwise => lanes::forward(self, kernels, call, y, workspace),
             Algorithm::Im2colGemm | Algorithm::Auto => {
-                im2col_gemm::forward(self, x, w, bias, y, workspace);
+                im2col_gemm::forward(self, call, y, workspace);
             }
         }
-        Ok(())
     }
 
     /// The gradient of the loss by the input, given that by the output; overwrites `dx`.

@@ -14,6 +14,7 @@ use im2col::ConvGeometry;
 use rayon::prelude::*;
 use tensor4::{View4, ViewMut4};
 
+use crate::call::{Call, Weights};
 use crate::kernels::winograd::{CHUNK, Filter, Input, OUT, Output, POINTS, Product, Segment};
 use crate::kernels::{Kernels, Pack};
 use crate::workspace::{Columns, Scratch};
@@ -197,7 +198,7 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
         m: &[T],
         channel: usize,
         segments: &[Segment],
-        bias: T,
+        (bias, relu): (T, bool),
         y: &mut [T],
         block: usize,
     ) {
@@ -209,7 +210,7 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
             out_h: self.g.out_h(),
             out_w: self.g.out_w(),
             bias,
-            relu: false,
+            relu,
         });
     }
 }
@@ -252,62 +253,91 @@ fn sharing<T: ConvScalar>(layout: &Layout<'_, T>, n: usize) -> Sharing {
     }
 }
 
-/// Elements of scratch memory: for each thread, and shared.
+/// Elements of scratch memory beside the weights: for each thread, and shared.
 fn scratch_len<T: ConvScalar>(layout: &Layout<'_, T>, sharing: &Sharing) -> (usize, usize) {
-    let u_len = layout.groups * layout.blocks * layout.u_len();
     match sharing {
         Sharing::Images(_) => {
             let own = layout.v_len(BLOCK) + layout.m_chunk(BLOCK);
-            (own.max(layout.filter_len()), u_len)
+            (own.max(layout.filter_len()), 0)
         }
-        Sharing::Steps(block) => (
-            layout.filter_len(),
-            u_len + layout.v_len(*block) + layout.blocks * layout.m_chunk(*block),
-        ),
+        Sharing::Steps(block) => {
+            let shared = layout.v_len(*block) + layout.blocks * layout.m_chunk(*block);
+            (layout.filter_len(), shared)
+        }
     }
+}
+
+/// Elements of the transformed weights.
+pub(crate) fn packed_len<T: ConvScalar>(plan: &Conv2dPlan, kernels: &'static Kernels<T>) -> usize {
+    let layout = Layout::new(plan, kernels);
+    layout.groups * layout.blocks * layout.u_len()
+}
+
+/// Elements that each thread needs to transform weights.
+pub(crate) fn pack_scratch_len<T: ConvScalar>(
+    plan: &Conv2dPlan,
+    kernels: &'static Kernels<T>,
+) -> usize {
+    Layout::new(plan, kernels).filter_len()
+}
+
+/// Transforms the weights.
+pub(crate) fn pack<T: ConvScalar>(
+    plan: &Conv2dPlan,
+    kernels: &'static Kernels<T>,
+    w: &[T],
+    u: &mut [T],
+    scratch: Columns<'_, T>,
+) {
+    let layout = Layout::new(plan, kernels);
+    u.par_chunks_exact_mut(layout.u_len()).enumerate().for_each(|(i, u)| {
+        scratch.with(|temp| {
+            layout.transform_filter(w, i / layout.blocks, i % layout.blocks, u, temp);
+        });
+    });
 }
 
 pub(crate) fn forward<T: ConvScalar>(
     plan: &Conv2dPlan,
     kernels: &'static Kernels<T>,
-    x: View4<'_, T>,
-    w: View4<'_, T>,
-    bias: Option<&[T]>,
+    call: &Call<'_, T>,
     y: ViewMut4<'_, T>,
     workspace: &mut Workspace<T>,
 ) {
     let layout = Layout::new(plan, kernels);
-    let n = x.shape().n();
+    let n = call.x.shape().n();
     if y.shape().is_empty() {
         return;
     }
     let sharing = sharing(&layout, n);
     let (own, shared) = scratch_len(&layout, &sharing);
-    let Scratch { columns: scratch, partial: shared } = workspace.prepare(own, shared);
-    let (u, shared) = shared.split_at_mut(layout.groups * layout.blocks * layout.u_len());
-    u.par_chunks_exact_mut(layout.u_len().max(1)).enumerate().for_each(|(i, u)| {
-        scratch.with(|temp| {
-            layout.transform_filter(w.data(), i / layout.blocks, i % layout.blocks, u, temp);
-        });
-    });
-    let call = Call { layout: &layout, x, u, bias };
+    let u_len = call.weights.scratch_len(layout.groups * layout.blocks * layout.u_len());
+    let Scratch { columns: scratch, shared } = workspace.prepare(own, u_len + shared);
+    let (u, shared) = shared.split_at_mut(u_len);
+    let u = match call.weights {
+        Weights::Plain(w) => {
+            pack(plan, kernels, w, u, scratch);
+            &*u
+        }
+        Weights::Packed(u) => u,
+    };
+    let run = Run { layout: &layout, call, u };
     match sharing {
-        Sharing::Images(images) => call.by_images(images, y, scratch),
-        Sharing::Steps(block) => call.by_steps(block, n, y, shared),
+        Sharing::Images(images) => run.by_images(images, y, scratch),
+        Sharing::Steps(block) => run.by_steps(block, n, y, shared),
     }
 }
 
 /// One call of `forward`.
-struct Call<'a, T: 'static> {
+struct Run<'a, T: 'static> {
     layout: &'a Layout<'a, T>,
-    x: View4<'a, T>,
+    call: &'a Call<'a, T>,
     u: &'a [T],
-    bias: Option<&'a [T]>,
 }
 
-impl<T: ConvScalar> Call<'_, T> {
+impl<T: ConvScalar> Run<'_, T> {
     fn bias(&self, channel: usize) -> T {
-        self.bias.map_or(T::ZERO, |bias| bias[channel])
+        self.call.bias.map_or(T::ZERO, |bias| bias[channel])
     }
 
     /// The transformed weights of a block of output channels of a group.
@@ -331,7 +361,14 @@ impl<T: ConvScalar> Call<'_, T> {
                     layout.segments(&images, tiles.clone(), &mut segments);
                     for group in 0..layout.groups {
                         for (chunk, v) in v.chunks_exact_mut(layout.v_chunk(BLOCK)).enumerate() {
-                            layout.transform_input(self.x, group, chunk, segments.get(), v, BLOCK);
+                            layout.transform_input(
+                                self.call.x,
+                                group,
+                                chunk,
+                                segments.get(),
+                                v,
+                                BLOCK,
+                            );
                         }
                         for block in 0..layout.blocks {
                             let channels = layout.channels(block);
@@ -345,7 +382,7 @@ impl<T: ConvScalar> Call<'_, T> {
                                         m,
                                         channel % layout.width,
                                         std::slice::from_ref(segment),
-                                        self.bias(plane),
+                                        (self.bias(plane), self.call.relu()),
                                         &mut y[at + plane * plane_len..][..plane_len],
                                         BLOCK,
                                     );
@@ -373,7 +410,7 @@ impl<T: ConvScalar> Call<'_, T> {
             let images = tiles.start / layout.tiles..tiles.end.div_ceil(layout.tiles);
             for group in 0..layout.groups {
                 v.par_chunks_exact_mut(layout.v_chunk(size)).enumerate().for_each(|(chunk, v)| {
-                    layout.transform_input(self.x, group, chunk, segments, v, size);
+                    layout.transform_input(self.call.x, group, chunk, segments, v, size);
                 });
                 let v = &*v;
                 m.par_chunks_exact_mut(layout.m_chunk(size)).enumerate().for_each(|(block, m)| {
@@ -396,7 +433,7 @@ impl<T: ConvScalar> Call<'_, T> {
                                 m,
                                 channel % layout.width,
                                 &segments[first..last],
-                                self.bias(group * layout.group_oc + channel),
+                                (self.bias(group * layout.group_oc + channel), self.call.relu()),
                                 y,
                                 size,
                             );

@@ -12,65 +12,92 @@ use crate::ConvScalar;
 #[derive(Debug, Default)]
 pub struct Workspace<T> {
     /// One buffer for each thread that may run at a time, handed out and taken back.
-    columns: Mutex<Vec<Vec<T>>>,
-    /// Partial sums of `dw`.
-    partial: Vec<T>,
+    columns: Mutex<Vec<Aligned<T>>>,
+    /// What the threads share: packed weights, transforms, partial sums.
+    shared: Aligned<T>,
 }
 
 impl<T: ConvScalar> Workspace<T> {
     /// An empty workspace.
     #[must_use]
     pub fn new() -> Self {
-        Self { columns: Mutex::new(Vec::new()), partial: Vec::new() }
+        Self { columns: Mutex::new(Vec::new()), shared: Aligned::new() }
     }
 
     /// The memory held, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let columns: usize = lock(&self.columns).iter().map(Vec::capacity).sum();
-        (columns + self.partial.capacity()) * size_of::<T>()
+        let columns: usize = lock(&self.columns).iter().map(|buffer| buffer.data.capacity()).sum();
+        (columns + self.shared.data.capacity()) * size_of::<T>()
     }
 
     /// Scratch for one call: a buffer of `columns` elements for each thread of the current pool,
-    /// and `partial` elements for sums.
-    pub(crate) fn prepare(&mut self, columns: usize, partial: usize) -> Scratch<'_, T> {
+    /// and `shared` elements for all.
+    pub(crate) fn prepare(&mut self, columns: usize, shared: usize) -> Scratch<'_, T> {
         let buffers = self.columns.get_mut().unwrap_or_else(PoisonError::into_inner);
         let threads = rayon::current_num_threads();
         if buffers.len() < threads {
-            buffers.resize_with(threads, Vec::new);
+            buffers.resize_with(threads, Aligned::new);
         }
         for buffer in buffers.iter_mut() {
-            grow(buffer, columns);
+            buffer.get(columns);
         }
-        grow(&mut self.partial, partial);
-        Scratch {
-            columns: Columns { buffers: &self.columns, len: columns },
-            partial: &mut self.partial[..partial],
-        }
+        let columns = Columns { buffers: &self.columns, len: columns };
+        Scratch { columns, shared: self.shared.get(shared) }
     }
 }
 
-fn grow<T: ConvScalar>(buffer: &mut Vec<T>, len: usize) {
-    if buffer.len() < len {
-        buffer.resize(len, T::ZERO);
+/// Memory that begins at a multiple of 64 bytes, a line of the cache.
+#[derive(Debug, Default)]
+pub(crate) struct Aligned<T> {
+    data: Vec<T>,
+}
+
+impl<T: ConvScalar> Aligned<T> {
+    const LINE: usize = 64;
+
+    pub(crate) const fn new() -> Self {
+        Self { data: Vec::new() }
+    }
+
+    /// So many elements, with arbitrary contents; allocates if there are fewer.
+    pub(crate) fn get(&mut self, len: usize) -> &mut [T] {
+        let spare = Self::LINE / size_of::<T>();
+        if self.data.len() < len + spare {
+            self.data.resize(len + spare, T::ZERO);
+        }
+        let offset = self.offset();
+        &mut self.data[offset..][..len]
+    }
+
+    /// The first so many elements of those that [`get`](Self::get) gave last.
+    pub(crate) fn view(&self, len: usize) -> &[T] {
+        &self.data[self.offset()..][..len]
+    }
+
+    /// Elements before the first line begins.
+    fn offset(&self) -> usize {
+        // Not exact where the allocator aligns an element to less than its size, as none does: then
+        // nothing is aligned, and nothing is wrong.
+        self.data.as_ptr().align_offset(Self::LINE).min(Self::LINE / size_of::<T>())
     }
 }
 
 /// A panic elsewhere leaves no broken state behind: buffers have no invariant beyond their length.
-fn lock<T>(buffers: &Mutex<Vec<Vec<T>>>) -> MutexGuard<'_, Vec<Vec<T>>> {
+fn lock<T>(buffers: &Mutex<Vec<Aligned<T>>>) -> MutexGuard<'_, Vec<Aligned<T>>> {
     buffers.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The scratch of one call.
 pub(crate) struct Scratch<'a, T> {
     pub(crate) columns: Columns<'a, T>,
-    pub(crate) partial: &'a mut [T],
+    pub(crate) shared: &'a mut [T],
 }
 
 /// The buffers of the threads.
 #[derive(Clone, Copy)]
 pub(crate) struct Columns<'a, T> {
-    buffers: &'a Mutex<Vec<Vec<T>>>,
+    buffers: &'a Mutex<Vec<Aligned<T>>>,
     len: usize,
 }
 
@@ -80,8 +107,7 @@ impl<T: ConvScalar> Columns<'_, T> {
         // Popped in a statement of its own, so that the lock is not held during `f`.
         let taken = lock(self.buffers).pop();
         let mut buffer = taken.unwrap_or_default();
-        grow(&mut buffer, self.len);
-        let result = f(&mut buffer[..self.len]);
+        let result = f(buffer.get(self.len));
         lock(self.buffers).push(buffer);
         result
     }

@@ -4,7 +4,8 @@ mod common;
 
 use common::plan;
 use conv::{
-    Algorithm, Conv2d, Conv2dPlan, ConvError, KernelSet, Numerics, Options, Update, Workspace,
+    Algorithm, Conv2d, Conv2dPlan, ConvError, Epilogue, KernelSet, Numerics, Options, Update,
+    Workspace,
 };
 use im2col::{GeometryError, Padding, Window};
 use tensor4::{Shape4, Tensor4, TensorError};
@@ -305,4 +306,23 @@ fn kernels_that_the_cpu_lacks() {
     let conv = Conv2d::new(3, 20, 20, 4, Window::square(3));
     let error = Conv2dPlan::new(conv, Options::default().kernels(lacking)).expect_err("lacking");
     assert_message(&error, &[lacking.name(), "scalar"]);
+}
+
+#[test]
+fn weights_packed_for_another_plan() {
+    let conv = Conv2d::new(4, 9, 9, 6, Window::square(3).pad(1));
+    let [direct, unfolding] = [Algorithm::Direct, Algorithm::Im2colGemm].map(|a| plan(conv, a));
+    let w = tensor::<f32>(direct.weight_shape(), 1);
+    let packed = unfolding.pack_weights(w.view()).unwrap();
+    let x = tensor::<f32>(direct.input_shape(1).unwrap(), 2);
+    let mut y = Tensor4::zeros(direct.output_shape(1).unwrap());
+    let (epilogue, mut workspace) = (Epilogue::None, Workspace::new());
+    let error = direct
+        .forward_packed_into(x.view(), &packed, None, epilogue, y.view_mut(), &mut workspace)
+        .unwrap_err();
+    assert_message(&error, &["packed for", "Im2colGemm", "Direct"]);
+
+    let wrong = tensor::<f32>(shape(6, 3, 3, 3), 1);
+    let error = direct.pack_weights(wrong.view()).unwrap_err();
+    assert_message(&error, &["pack_weights", "(6, 3, 3, 3)", "expects (6, 4, 3, 3)"]);
 }

@@ -6,7 +6,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::{Case, seeded, slack, try_plan};
-use conv::{Algorithm, Conv2d, Conv2dPlan, KernelSet, Options, Workspace};
+use conv::{Algorithm, Conv2d, Conv2dPlan, Epilogue, KernelSet, Options, Workspace};
 use im2col::{Padding, Window};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -92,6 +92,30 @@ fn every_algorithm_on_every_set_is_naive() {
             // Few terms may cancel by chance; the bounds of the documentation are for many.
             let bound = 1e-6 * slack(&plan) as f64;
             assert!(error <= bound, "{error:e}: {} {case:?}", plan.describe());
+
+            let packed = plan.pack_weights(w).expect("it fits");
+            for epilogue in [Epilogue::None, Epilogue::Relu] {
+                let expected: Vec<f32> = match epilogue {
+                    Epilogue::Relu => y.data().iter().map(|&y| y.max(0.0)).collect(),
+                    _ => y.data().to_vec(),
+                };
+                let mut other = Tensor4::full(y.shape(), f32::NAN);
+                let bias = Some(&inputs.bias[..]);
+                plan.forward_fused_into(x, w, bias, epilogue, other.view_mut(), &mut workspace)
+                    .expect("it fits");
+                assert_eq!(other.data(), expected, "{epilogue:?} {} {case:?}", plan.describe());
+                other.fill(f32::NAN);
+                plan.forward_packed_into(
+                    x,
+                    &packed,
+                    bias,
+                    epilogue,
+                    other.view_mut(),
+                    &mut workspace,
+                )
+                .expect("it fits");
+                assert_eq!(other.data(), expected, "packed {} {case:?}", plan.describe());
+            }
         }
     }
     assert!(enough(&ran), "not every algorithm ran {CASES} times on every set: {ran:?}");

@@ -1,0 +1,67 @@
+//! After the first call with a plan, none allocates.
+//!
+//! One test alone: the counter counts for the whole process.
+
+mod common;
+
+use std::alloc::System;
+
+use common::{Case, large_cases, run, try_plan};
+use conv::{Algorithm, Conv2d, Epilogue, KernelSet, Workspace};
+use im2col::Window;
+use rayon::ThreadPoolBuilder;
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use tensor4::Tensor4;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+#[test]
+fn no_call_after_the_first_allocates() {
+    let same = Window::square(3).pad(1);
+    let mut cases = large_cases();
+    cases.extend([
+        ("nine images", Case::new(9, Conv2d::new(20, 21, 19, 18, same))),
+        ("one image", Case::new(1, Conv2d::new(20, 21, 19, 18, same))),
+        ("depthwise", Case::new(3, Conv2d::new(18, 23, 9, 18, same).groups(18))),
+    ]);
+    let pool = ThreadPoolBuilder::new().num_threads(2).build().expect("two threads");
+    let mut ran = 0;
+    for (name, case) in cases {
+        let inputs = case.inputs::<f32>();
+        for &algorithm in Algorithm::ALL {
+            let Some(plan) = try_plan(case.conv, algorithm, KernelSet::available()[0]) else {
+                continue;
+            };
+            if matches!(plan.algorithm(), Algorithm::Naive | Algorithm::Im2colGemm) {
+                // The one has no workspace, the other allocates nothing itself: but
+                // matrixmultiply allocates what it packs into, at every call.
+                continue;
+            }
+            let mut workspace = Workspace::new();
+            let mut y = Tensor4::zeros(inputs.dy.shape());
+            let packed = plan.pack_weights(inputs.w.view()).expect("it fits");
+            pool.install(|| {
+                // The gradients as well: they share the workspace.
+                run(&plan, &inputs, &mut workspace);
+                let (x, w, bias) = (inputs.x.view(), inputs.w.view(), Some(&inputs.bias[..]));
+                let mut forward = || {
+                    plan.forward_into(x, w, bias, y.view_mut(), &mut workspace).expect("it fits");
+                    let (y, relu) = (y.view_mut(), Epilogue::Relu);
+                    plan.forward_packed_into(x, &packed, bias, relu, y, &mut workspace)
+                        .expect("it fits");
+                };
+                forward();
+                let region = Region::new(ALLOCATOR);
+                for _ in 0..5 {
+                    forward();
+                }
+                let change = region.change();
+                let count = change.allocations + change.reallocations;
+                assert_eq!(count, 0, "{name}: {}: {change:?}", plan.describe());
+                ran += 1;
+            });
+        }
+    }
+    assert!(ran > 12, "only {ran} plans");
+}
