@@ -1,6 +1,9 @@
 //! One direction of one layer: what it reads and writes, and what it must give.
 
-use conv::{Algorithm, Conv2dPlan, ConvError, ConvScalar, Options, Update, Workspace};
+use conv::{
+    Algorithm, Conv2dPlan, ConvError, ConvScalar, Epilogue, Options, PackedWeights, Update,
+    Workspace,
+};
 use tensor4::Tensor4;
 use testkit::{relative_rms, values};
 
@@ -91,13 +94,19 @@ impl<T: ConvScalar> Buffers<T> {
     fn run(
         &mut self,
         plan: &Conv2dPlan,
+        packed: Option<&PackedWeights<T>>,
         direction: Direction,
         workspace: &mut Workspace<T>,
     ) -> Result<(), ConvError> {
         let Self { x, w, bias, dy, out, db } = self;
         let (x, w, dy, out) = (x.view(), w.view(), dy.view(), out.view_mut());
         match direction {
-            Direction::Forward => plan.forward_into(x, w, Some(bias), out, workspace),
+            Direction::Forward => match packed {
+                None => plan.forward_into(x, w, Some(bias), out, workspace),
+                Some(w) => {
+                    plan.forward_packed_into(x, w, Some(bias), Epilogue::None, out, workspace)
+                }
+            },
             Direction::BackwardData => plan.backward_data_into(w, dy, out, workspace),
             Direction::BackwardWeights => {
                 let update = Update::Overwrite;
@@ -120,6 +129,8 @@ pub struct Case {
 pub struct Checked {
     /// What runs; `Auto` has chosen.
     pub plan: Conv2dPlan,
+    /// The weights, if they were packed beforehand.
+    pub packed: Option<PackedWeights<f32>>,
     /// The scratch memory, grown to what the plan needs.
     pub workspace: Workspace<f32>,
     /// The relative RMS error against f64.
@@ -137,7 +148,7 @@ impl Case {
         let plan = Conv2dPlan::new(layer.conv, options)?;
         let buffers = Buffers::random(&plan, layer.n, direction)?;
         let mut reference = buffers.to_f64();
-        reference.run(&plan, direction, &mut Workspace::new())?;
+        reference.run(&plan, None, direction, &mut Workspace::new())?;
         let Buffers { out: expected, db: expected_db, .. } = reference;
         Ok(Self { layer: layer.clone(), direction, buffers, expected, expected_db })
     }
@@ -154,25 +165,27 @@ impl Case {
         self.direction
     }
 
-    /// Plans the layer with these options, runs it once and compares.
+    /// Plans the layer with these options, packs the weights if asked to, runs it once and compares.
     ///
     /// # Errors
     ///
     /// [`ConvError`] if the algorithm cannot serve the layer or the direction.
-    pub fn check(&mut self, options: Options) -> Result<Checked, ConvError> {
+    pub fn check(&mut self, options: Options, prepacked: bool) -> Result<Checked, ConvError> {
         let plan = Conv2dPlan::new(self.layer.conv, options)?;
+        let w = self.buffers.w.view();
+        let packed = if prepacked { Some(plan.pack_weights(w)?) } else { None };
         let mut workspace = Workspace::new();
         // What is not written shall be noticed.
         self.buffers.out.fill(f32::NAN);
         self.buffers.db.fill(f32::NAN);
-        self.buffers.run(&plan, self.direction, &mut workspace)?;
+        self.buffers.run(&plan, packed.as_ref(), self.direction, &mut workspace)?;
         let mut error = relative_rms(self.buffers.out.data(), self.expected.data());
         if self.direction == Direction::BackwardWeights {
             // Not `f64::max`, which would drop a NaN.
             let of_db = relative_rms(&self.buffers.db, &self.expected_db);
             error = if error >= of_db || error.is_nan() { error } else { of_db };
         }
-        Ok(Checked { plan, workspace, error })
+        Ok(Checked { plan, packed, workspace, error })
     }
 
     /// One call of what [`Case::check`] gave: what is timed.
@@ -181,8 +194,8 @@ impl Case {
     ///
     /// If `checked` was made by another case.
     pub fn call(&mut self, checked: &mut Checked) {
-        let Checked { plan, workspace, .. } = checked;
-        let result = self.buffers.run(plan, self.direction, workspace);
+        let Checked { plan, packed, workspace, .. } = checked;
+        let result = self.buffers.run(plan, packed.as_ref(), self.direction, workspace);
         result.expect("it has run before");
         std::hint::black_box(self.buffers.out.data());
     }
@@ -202,7 +215,7 @@ mod tests {
         for direction in Direction::ALL {
             let mut case = Case::new(layer, direction).expect("the layer can be planned");
             for &algorithm in Algorithm::ALL {
-                match case.check(Options::with_algorithm(algorithm)) {
+                match case.check(Options::with_algorithm(algorithm), true) {
                     Ok(mut checked) => {
                         assert!(checked.error < 4e-6, "{algorithm}: {}", checked.error);
                         case.call(&mut checked);
@@ -210,7 +223,7 @@ mod tests {
                     Err(error) => assert!(!error.to_string().is_empty()),
                 }
             }
-            let baseline = case.check(Options::with_algorithm(Algorithm::Im2colGemm));
+            let baseline = case.check(Options::with_algorithm(Algorithm::Im2colGemm), false);
             assert!(baseline.is_ok_and(|checked| checked.error > 0.0), "f32 against itself");
         }
     }
@@ -222,7 +235,7 @@ mod tests {
         let mut case = Case::new(layer, Direction::Forward).expect("the layer can be planned");
         case.expected.data_mut()[3] += 0.1;
         let checked = case
-            .check(Options::with_algorithm(Algorithm::Naive))
+            .check(Options::with_algorithm(Algorithm::Naive), false)
             .expect("naive serves every layer");
         assert!(checked.error > 1e-3, "{}", checked.error);
     }

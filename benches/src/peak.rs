@@ -1,6 +1,10 @@
 //! How many floating-point operations a second the machine can do at most: fused multiply-adds
 //! on registers alone, on every thread at once.
 
+use std::time::{Duration, Instant};
+
+use conv::fma_burst;
+
 /// The FMA peak of the threads that it was measured on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Peak {
@@ -10,9 +14,34 @@ pub struct Peak {
     pub instructions: &'static str,
 }
 
-/// Measures the peak of the current thread pool. Nothing yet: code without `unsafe` cannot choose
-/// instructions at run time, and `conv` does not offer a kernel for it.
+/// How long one burst lasts, and how many there are: the best counts, since whatever else the
+/// machine does can only make a burst slower.
+const BURST: Duration = Duration::from_millis(60);
+const BURSTS: usize = 5;
+
+/// Rounds between two looks at the clock: some tens of microseconds.
+const ROUNDS: usize = 20_000;
+
+/// Measures the peak of the current thread pool.
 #[must_use]
 pub fn measure() -> Option<Peak> {
-    None
+    let best = (0..BURSTS).map(|_| rate_of_all()).fold(0.0, f64::max);
+    Some(Peak { gflops: best / 1e9, instructions: fma_burst(1).instructions })
+}
+
+/// Operations a second of all threads together.
+fn rate_of_all() -> f64 {
+    rayon::broadcast(|_| rate()).into_iter().sum()
+}
+
+/// Operations a second of this thread.
+fn rate() -> f64 {
+    let (start, mut operations) = (Instant::now(), 0.0);
+    loop {
+        operations += fma_burst(ROUNDS).operations;
+        let elapsed = start.elapsed();
+        if elapsed >= BURST {
+            return operations / elapsed.as_secs_f64();
+        }
+    }
 }

@@ -104,11 +104,6 @@ fn main() -> ExitCode {
 impl Cli {
     /// Whether all results were right.
     fn run(&self) -> Result<bool, String> {
-        if self.prepacked {
-            return Err("--prepacked needs a plan that packs weights apart from a call, which \
-                 conv::Conv2dPlan cannot do yet"
-                .to_owned());
-        }
         let layers = self.chosen_layers()?;
         let threads = match self.threads {
             Some(threads) => usize::from(threads),
@@ -120,7 +115,8 @@ impl Cli {
             .map_err(|error| format!("{threads} threads cannot be started: {error}"))?;
         let peak = pool.install(peak::measure);
         let numerics = if self.numerics == "strict" { Numerics::Strict } else { Numerics::Fast };
-        let timer = Timer { pool, peak, threads, runs: usize::from(self.runs), numerics };
+        let (runs, prepacked) = (usize::from(self.runs), self.prepacked);
+        let timer = Timer { pool, peak, threads, runs, numerics, prepacked };
         if self.serve { self.serve(&timer, &layers) } else { self.table(&timer, &layers) }
     }
 
@@ -228,6 +224,7 @@ struct Timer {
     threads: usize,
     runs: usize,
     numerics: Numerics,
+    prepacked: bool,
 }
 
 impl Timer {
@@ -262,13 +259,16 @@ impl Timer {
 
     fn measure(&self, case: &mut Case, algorithm: Algorithm) -> Result<Measured, String> {
         let options = Options::with_algorithm(algorithm).numerics(self.numerics);
-        let mut checked = case.check(options).map_err(|error| error.to_string())?;
+        let mut checked = case.check(options, self.prepacked).map_err(|error| error.to_string())?;
         let runs = (0..self.runs).map(|_| timing::time(|| case.call(&mut checked)));
         let median = timing::median(runs.collect());
         let operations = 2.0 * checked.plan.multiply_adds(case.layer().n) as f64;
         let gflops = operations / median.as_secs_f64() / 1e9;
         Ok(Measured {
-            chosen: checked.plan.algorithm().name(),
+            chosen: match case.direction() {
+                Direction::Forward => checked.plan.algorithm().name(),
+                _ => checked.plan.gradient_algorithm().name(),
+            },
             median,
             gflops,
             percent_of_peak: self.peak.map(|peak| 100.0 * gflops / peak.gflops),

@@ -61,6 +61,8 @@ pub use call::{Epilogue, PackedWeights};
 pub use desc::{Algorithm, Conv2d, Numerics, Options, Update};
 pub use error::ConvError;
 pub use kernels::KernelSet;
+#[doc(hidden)]
+pub use kernels::{FmaBurst, fma_burst};
 pub use plan::Conv2dPlan;
 pub use scalar::ConvScalar;
 pub use workspace::Workspace;

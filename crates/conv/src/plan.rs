@@ -77,6 +77,15 @@ impl Conv2dPlan {
         self.algorithm
     }
 
+    /// The algorithm that computes both gradients.
+    #[must_use]
+    pub fn gradient_algorithm(&self) -> Algorithm {
+        match self.algorithm {
+            Algorithm::Naive => Algorithm::Naive,
+            _ => Algorithm::Im2colGemm,
+        }
+    }
+
     /// The algorithm that runs forward for an element type.
     fn algorithm_for<T: ConvScalar>(&self) -> Algorithm {
         let vector = self.kernels::<T>().set != KernelSet::Scalar;
@@ -336,7 +345,7 @@ impl Conv2dPlan {
         check(OPERATION, "the weight", w.shape(), self.weight_shape)?;
         check(OPERATION, "dy", dy.shape(), self.output_shape(n)?)?;
         check(OPERATION, "dx", dx.shape(), self.input_shape(n)?)?;
-        match self.algorithm() {
+        match self.gradient_algorithm() {
             Algorithm::Naive => naive::backward_data(self, w, dy, dx),
             _ => im2col_gemm::backward_data(self, w, dy, dx, workspace),
         }
@@ -366,7 +375,7 @@ impl Conv2dPlan {
         check(OPERATION, "dy", dy.shape(), self.output_shape(n)?)?;
         check(OPERATION, "dw", dw.shape(), self.weight_shape)?;
         self.check_bias(OPERATION, "db", db.as_deref().map(<[T]>::len))?;
-        match self.algorithm() {
+        match self.gradient_algorithm() {
             Algorithm::Naive => naive::backward_weights(self, x, dy, dw, db, update),
             _ => {
                 im2col_gemm::backward_weights(self, x, dy, dw, db, update, workspace);

@@ -13,6 +13,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod direct;
+mod fma;
 pub(crate) mod lanes;
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -22,6 +23,7 @@ mod vector;
 pub(crate) mod winograd;
 
 pub(crate) use direct::{MAX_PIXELS, Pack, Tile};
+pub use fma::{FmaBurst, fma_burst};
 pub use set::KernelSet;
 
 /// The kernels of one instruction set for one element type.
