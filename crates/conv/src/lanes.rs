@@ -16,7 +16,7 @@ use tensor4::ViewMut4;
 
 use crate::call::{Call, Weights};
 use crate::kernels::Kernels;
-use crate::kernels::lanes::{Lanes, MAX_COLS, Place};
+use crate::kernels::lanes::{Lanes, MAX_COLS, Taps};
 use crate::{Conv2dPlan, ConvScalar, Workspace};
 
 /// How many elements of rows are copied at a time: half a first-level cache.
@@ -233,7 +233,7 @@ impl<T: ConvScalar> Task<'_, T> {
         let (g, window, lanes) = (layout.g, layout.g.window(), layout.kernels.lanes);
         let (out_h, out_w, plane_len) = (g.out_h(), g.out_w(), g.out_plane_len());
         let step = window.stride_h * layout.pitch;
-        let mut taps = [0; MAX_TAPS];
+        let mut places = [0; MAX_TAPS];
         for top in (0..out_h).step_by(layout.band_rows) {
             let rows = top..(top + layout.band_rows).min(out_h);
             let in_rows = layout.in_rows(rows.len());
@@ -248,50 +248,28 @@ impl<T: ConvScalar> Task<'_, T> {
             } else {
                 (&x[first_row * layout.pitch..], g.in_h())
             };
-            layout.taps(channel_rows, &mut taps);
-            let taps = &taps[..g.patch_len()];
+            layout.taps(channel_rows, &mut places);
+            let taps = Taps::new(&places[..g.patch_len()]);
             let blocks = y.chunks_mut(layout.rows * plane_len);
             let weights =
                 packed.chunks_exact(layout.packed_len()).zip(bias.chunks_exact(layout.rows));
             for (y, (w, bias)) in blocks.zip(weights) {
                 let out_channels = y.len() / plane_len;
-                let mut run = |at: usize, pixels: usize| {
-                    let mut places = [Place::default(); MAX_COLS];
-                    let cols = pixels.div_ceil(lanes);
-                    for (c, place) in places.iter_mut().enumerate().take(cols) {
-                        let (row, col) = ((at + c * lanes) / out_w, (at + c * lanes) % out_w);
-                        let first = row * step + col;
-                        let split = (out_w - col).min(lanes);
-                        // The lane of the split reads the first pixel of the next row.
-                        let second = ((row + 1) * step).wrapping_sub(split);
-                        let more = at + pixels - (at + c * lanes) > split;
-                        *place = Place { first, second, split: if more { split } else { lanes } };
-                    }
-                    layout.kernels.sum_lanes(Lanes {
-                        x: source,
-                        taps,
-                        places: &places[..cols],
-                        w,
-                        bias,
-                        rows: layout.rows,
-                        out_channels,
-                        y: &mut y[rows.start * out_w + at..],
-                        y_stride: plane_len,
-                        pixels,
-                        relu,
-                    });
-                };
-                let most =
-                    if layout.rows == 1 { MAX_COLS } else { layout.kernels.lanes_cols } * lanes;
-                // A register reaches over the end of one row at most.
-                let run_on = out_w >= lanes && !out_w.is_multiple_of(lanes);
-                let (lines, len) =
-                    if run_on { (1, rows.len() * out_w) } else { (rows.len(), out_w) };
-                for line in 0..lines {
-                    for first in (0..len).step_by(most) {
-                        run(line * out_w + first, most.min(len - first));
-                    }
-                }
+                layout.kernels.sum_lanes(Lanes {
+                    x: source,
+                    step,
+                    taps: &taps,
+                    w,
+                    bias,
+                    rows: layout.rows,
+                    out_channels,
+                    y: &mut y[rows.start * out_w..],
+                    y_stride: plane_len,
+                    out_h: rows.len(),
+                    out_w,
+                    run_on: layout.rows != 1 && out_w >= lanes && !out_w.is_multiple_of(lanes),
+                    relu,
+                });
             }
         }
     }

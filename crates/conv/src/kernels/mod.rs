@@ -39,8 +39,6 @@ pub struct Kernels<T: 'static> {
     pack: unsafe fn(&mut Pack<'_, T>),
     /// How many output channels are summed at a time with pixels in the lanes.
     pub(crate) lanes_rows: usize,
-    /// The most registers of pixels of those.
-    pub(crate) lanes_cols: usize,
     sum_lanes: unsafe fn(&mut lanes::Lanes<'_, T>),
     /// The most output channels of a product of Winograd's algorithm.
     pub(crate) winograd_rows: usize,
@@ -158,35 +156,40 @@ macro_rules! table {
             }
 
             $(#[$feature])?
-            unsafe fn lanes<const R: usize, const C: usize, const S: bool>(
+            unsafe fn piece<const R: usize, const C: usize, const S: bool>(
                 args: &mut lanes::Lanes<'_, $elem>,
+                at: [usize; 4],
             ) {
                 // SAFETY: as above.
-                unsafe { lanes::lanes::<$vector, R, C, S>(args) }
+                unsafe { lanes::piece::<$vector, R, C, S>(args, at) }
             }
 
             unsafe fn sum_lanes(args: &mut lanes::Lanes<'_, $elem>) {
-                let split = args.places.iter().any(|p| p.split < <$vector as Vector>::LANES);
-                // SAFETY: as above.
-                unsafe {
-                    match (args.rows, args.places.len(), split) {
-                        (1, 1, false) => lanes::<1, 1, false>(args),
-                        (1, 2, false) => lanes::<1, 2, false>(args),
-                        (1, 3, false) => lanes::<1, 3, false>(args),
-                        (1, 4, false) => lanes::<1, 4, false>(args),
-                        (1, 1, true) => lanes::<1, 1, true>(args),
-                        (1, 2, true) => lanes::<1, 2, true>(args),
-                        (1, 3, true) => lanes::<1, 3, true>(args),
-                        (1, 4, true) => lanes::<1, 4, true>(args),
-                        (_, 1, false) => lanes::<$rows, 1, false>(args),
-                        (_, 2, false) => lanes::<$rows, 2, false>(args),
-                        (_, 3, false) => lanes::<$rows, 3, false>(args),
-                        (_, 1, true) => lanes::<$rows, 1, true>(args),
-                        (_, 2, true) => lanes::<$rows, 2, true>(args),
-                        (_, 3, true) => lanes::<$rows, 3, true>(args),
-                        (rows, cols, _) => unreachable!("{rows} sums of {cols} registers"),
+                const LANES: usize = <$vector as Vector>::LANES;
+                let (single, split) = (args.rows == 1, args.run_on);
+                let most = if single { lanes::MAX_COLS } else { 3 } * LANES;
+                let pieces = args.shape();
+                pieces.for_each(most, |at| {
+                    // SAFETY: as above; the pieces are those of the arguments.
+                    unsafe {
+                        match (single, at[3].div_ceil(LANES), split) {
+                            (true, 1, false) => piece::<1, 1, false>(args, at),
+                            (true, 2, false) => piece::<1, 2, false>(args, at),
+                            (true, 3, false) => piece::<1, 3, false>(args, at),
+                            (true, _, false) => piece::<1, 4, false>(args, at),
+                            (true, 1, true) => piece::<1, 1, true>(args, at),
+                            (true, 2, true) => piece::<1, 2, true>(args, at),
+                            (true, 3, true) => piece::<1, 3, true>(args, at),
+                            (true, _, true) => piece::<1, 4, true>(args, at),
+                            (false, 1, false) => piece::<$rows, 1, false>(args, at),
+                            (false, 2, false) => piece::<$rows, 2, false>(args, at),
+                            (false, _, false) => piece::<$rows, 3, false>(args, at),
+                            (false, 1, true) => piece::<$rows, 1, true>(args, at),
+                            (false, 2, true) => piece::<$rows, 2, true>(args, at),
+                            (false, _, true) => piece::<$rows, 3, true>(args, at),
+                        }
                     }
-                }
+                });
             }
 
             $(#[$feature])?
@@ -234,7 +237,6 @@ macro_rules! table {
                 direct,
                 pack,
                 lanes_rows: $rows,
-                lanes_cols: 3,
                 sum_lanes,
                 winograd_rows: $rows,
                 winograd_input,
