@@ -14,14 +14,11 @@ use rayon::prelude::*;
 use tensor4::ViewMut4;
 
 use crate::call::{Call, Weights};
-use crate::kernels::{Kernels, Pack, Tile};
+use crate::kernels::{Kernels, Pack, STEPS, SUM, Tile};
 use crate::{Conv2dPlan, ConvScalar, Workspace};
 
 /// How many elements of rows are padded at a time: a quarter of a second-level cache of 1 MiB.
-const BAND_LEN: usize = 1 << 16;
-
-/// From this many images on, an image is one task.
-const MANY_IMAGES: usize = 8;
+const BAND_LEN: usize = 1 << 17;
 
 /// Rows of output that are wide enough are cut into tiles one by one; those of narrow images run
 /// on into each other.
@@ -78,6 +75,15 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
     /// Elements of a padded band.
     fn band_len(&self) -> usize {
         if self.padded { self.g.in_c() * self.in_rows(self.band_rows) * self.pitch } else { 0 }
+    }
+
+    /// Of a kernel of 1x1: how many channels make up one part of a sum. They divide all.
+    fn inner_channels(&self) -> usize {
+        let channels = self.g.in_c();
+        (1..=channels)
+            .rev()
+            .find(|&inner| inner <= SUM && channels.is_multiple_of(inner))
+            .unwrap_or(1)
     }
 
     /// The channels of a group that a tile of output channels takes.
@@ -152,7 +158,9 @@ pub(crate) fn forward<T: ConvScalar>(
     let plane_len = out_h * out_w;
     // Blocks of a group that one task computes: all of them where there are many images, because
     // each task pads its rows anew.
-    let blocks = if n >= MANY_IMAGES { layout.blocks } else { layout.blocks.div_ceil(4) };
+    let threads = rayon::current_num_threads();
+    let many = n.is_multiple_of(threads) || n >= 4 * threads;
+    let blocks = if many { layout.blocks } else { layout.blocks.div_ceil(2 * threads) };
     let group_len = layout.group_oc * plane_len;
     y.into_data().par_chunks_exact_mut(group_len).enumerate().for_each(|(i, y)| {
         let (image, group) = (i / layout.groups, i % layout.groups);
@@ -203,7 +211,7 @@ impl<T: ConvScalar> Task<'_, T> {
                 let w = &packed[i * layout.packed_len()..][..layout.packed_len()];
                 let bias = &bias[i * layout.width..][..layout.width];
                 let mut offsets = [0; crate::kernels::MAX_PIXELS];
-                let mut run = |pixels: Range<usize>, contiguous: bool| {
+                let mut run = |pixels: Range<usize>, step: usize| {
                     let (mut row, mut col) = (pixels.start / out_w, pixels.start % out_w);
                     for offset in &mut offsets[..pixels.len()] {
                         *offset = row * window.stride_h * layout.pitch + col * window.stride_w;
@@ -212,14 +220,24 @@ impl<T: ConvScalar> Task<'_, T> {
                             (row, col) = (row + 1, 0);
                         }
                     }
+                    // Where a channel has one tap, channels are walked over in the innermost loop.
+                    let (mut taps, mut strides) = (
+                        [g.in_c(), window.kernel_h, window.kernel_w],
+                        [channel_stride, window.dilation_h * layout.pitch, window.dilation_w],
+                    );
+                    if taps[1..] == [1, 1] {
+                        let inner = layout.inner_channels();
+                        taps = [g.in_c() / inner, 1, inner];
+                        strides = [inner * channel_stride, 0, channel_stride];
+                    }
                     layout.kernels.direct(Tile {
                         x: source,
-                        channel_stride,
-                        row_stride: window.dilation_h * layout.pitch,
-                        col_stride: window.dilation_w,
+                        channel_stride: strides[0],
+                        row_stride: strides[1],
+                        col_stride: strides[2],
                         offsets: &offsets[..pixels.len()],
-                        contiguous,
-                        taps: [g.in_c(), window.kernel_h, window.kernel_w],
+                        step,
+                        taps,
                         w,
                         bias,
                         vectors: layout.vectors,
@@ -229,16 +247,17 @@ impl<T: ConvScalar> Task<'_, T> {
                         relu,
                     });
                 };
+                let step = if STEPS.contains(&window.stride_w) { window.stride_w } else { 0 };
                 if out_w >= WIDE_ROW {
                     for row in 0..rows.len() {
                         for cols in even_parts(out_w, layout.kernels.direct_pixels) {
                             let start = row * out_w;
-                            run(start + cols.start..start + cols.end, window.stride_w == 1);
+                            run(start + cols.start..start + cols.end, step);
                         }
                     }
                 } else {
                     for pixels in even_parts(rows.len() * out_w, layout.kernels.direct_pixels) {
-                        run(pixels, false);
+                        run(pixels, 0);
                     }
                 }
             }
@@ -263,16 +282,12 @@ fn pad_rows<T: ConvScalar>(
     let (in_h, in_w, padding) = (layout.g.in_h(), layout.g.in_w(), layout.g.window().padding);
     let channels = band.chunks_exact_mut(rows * layout.pitch).zip(x.chunks_exact(in_h * in_w));
     for (band, x) in channels {
+        // All of it at once: the borders are many short pieces.
+        band.fill(T::ZERO);
         for (row, band) in band.chunks_exact_mut(layout.pitch).enumerate() {
-            match (first + row).checked_sub(padding.top).filter(|&row| row < in_h) {
-                Some(row) => {
-                    let (left, rest) = band.split_at_mut(padding.left);
-                    let (middle, right) = rest.split_at_mut(in_w);
-                    left.fill(T::ZERO);
-                    middle.copy_from_slice(&x[row * in_w..][..in_w]);
-                    right.fill(T::ZERO);
-                }
-                None => band.fill(T::ZERO),
+            let source = (first + row).checked_sub(padding.top).filter(|&row| row < in_h);
+            if let Some(row) = source {
+                band[padding.left..][..in_w].copy_from_slice(&x[row * in_w..][..in_w]);
             }
         }
     }

@@ -111,19 +111,14 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
         let (stride, padding) = (window.stride_w, window.padding);
         let channels = band.chunks_exact_mut(rows * self.pitch).zip(x.chunks_exact(in_h * in_w));
         for (band, x) in channels {
+            // All of it at once: the borders are many short pieces.
+            band.fill(T::ZERO);
             for (row, band) in band.chunks_exact_mut(self.pitch).enumerate() {
                 let source = (first + row).checked_sub(padding.top).filter(|&row| row < in_h);
-                let Some(source) = source else {
-                    band.fill(T::ZERO);
-                    continue;
-                };
+                let Some(source) = source else { continue };
                 let x = &x[source * in_w..][..in_w];
                 if stride == 1 {
-                    let (left, rest) = band.split_at_mut(padding.left);
-                    let (middle, right) = rest.split_at_mut(in_w);
-                    left.fill(T::ZERO);
-                    middle.copy_from_slice(x);
-                    right.fill(T::ZERO);
+                    band[padding.left..][..in_w].copy_from_slice(x);
                     continue;
                 }
                 for (place, band) in band.chunks_exact_mut(self.phase).enumerate() {
@@ -131,12 +126,9 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
                     let first = padding.left.saturating_sub(place).div_ceil(stride).min(self.phase);
                     let start = place + stride * first;
                     let x = x.get(start.saturating_sub(padding.left)..).unwrap_or(&[]);
-                    let count = x.len().div_ceil(stride).min(self.phase - first);
-                    band[..first].fill(T::ZERO);
                     for (to, &x) in band[first..].iter_mut().zip(x.iter().step_by(stride)) {
                         *to = x;
                     }
-                    band[first + count..].fill(T::ZERO);
                 }
             }
         }
@@ -205,7 +197,7 @@ pub(crate) fn forward<T: ConvScalar>(
     let group_len = layout.group_oc * layout.g.out_plane_len();
     y.into_data()
         .par_chunks_exact_mut(group_len)
-        .with_min_len((1 << 14) / (group_len * layout.g.patch_len()).max(1) + 1)
+        .with_min_len((1 << 18) / (group_len * layout.g.patch_len()).max(1) + 1)
         .enumerate()
         .for_each(|(i, y)| {
             let (image, group) = (i / layout.groups, i % layout.groups);

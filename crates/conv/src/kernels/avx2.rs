@@ -152,6 +152,13 @@ impl Vector for F32x8 {
             Self(_mm256_or_ps(low, high))
         }
     }
+
+    #[inline(always)]
+    fn prefetch(p: *const f32) {
+        // SAFETY: a prefetch reads nothing that the program sees, and does not fault; SSE is part
+        // of x86-64.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+    }
 }
 
 /// The transposes of the 4x4 matrices in the two 128-bit lanes.

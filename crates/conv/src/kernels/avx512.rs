@@ -157,6 +157,13 @@ impl Vector for F32x16 {
             Self(_mm512_mask_loadu_ps(low, !mask, second))
         }
     }
+
+    #[inline(always)]
+    fn prefetch(p: *const f32) {
+        // SAFETY: a prefetch reads nothing that the program sees, and does not fault; SSE is part
+        // of x86-64.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+    }
 }
 
 /// The transpose of a 16x16 matrix, in four rounds of 16 shuffles.

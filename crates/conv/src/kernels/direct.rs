@@ -7,7 +7,13 @@ pub(crate) const MAX_PIXELS: usize = 14;
 
 /// Sums of more than about so many terms are added up in parts, each of whole channels: rounding
 /// errors grow with the length of a sum.
-const SUM: usize = 1024;
+pub(crate) const SUM: usize = 1024;
+
+/// How many elements behind the last pixel of a tile those of the next are expected.
+const AHEAD: usize = 16;
+
+/// The steps from pixel to pixel that have kernels of their own.
+pub(crate) const STEPS: [usize; 3] = [1, 2, 4];
 
 /// What a tile is computed from.
 ///
@@ -21,8 +27,9 @@ pub(crate) struct Tile<'a, T> {
     pub(crate) row_stride: usize,
     pub(crate) col_stride: usize,
     pub(crate) offsets: &'a [usize],
-    /// Whether each offset is one more than the one before.
-    pub(crate) contiguous: bool,
+    /// By how much each offset is more than the one before, if it is always as much and one of
+    /// [`STEPS`]; else 0.
+    pub(crate) step: usize,
     /// `[channels, kernel_h, kernel_w]`.
     pub(crate) taps: [usize; 3],
     /// The weights, `(channels, kernel_h, kernel_w, vectors * LANES)`.
@@ -56,8 +63,8 @@ impl<T> Tile<'_, T> {
                 + (kernel_h - 1) * self.row_stride
                 + (kernel_w - 1) * self.col_stride;
             assert!(self.offsets.iter().all(|&offset| offset + last < self.x.len()));
-            if self.contiguous {
-                assert!(self.offsets[0] + pixels - 1 + last < self.x.len());
+            if self.step > 0 {
+                assert!(self.offsets[0] + (pixels - 1) * self.step + last < self.x.len());
             }
         }
     }
@@ -69,7 +76,7 @@ impl<T> Tile<'_, T> {
 ///
 /// The CPU has the instruction set of `V`, and [`Tile::check`] has passed.
 #[inline(always)]
-pub(crate) unsafe fn tile<V: Vector, const P: usize, const N: usize, const CONTIGUOUS: bool>(
+pub(crate) unsafe fn tile<V: Vector, const P: usize, const N: usize, const STEP: usize>(
     tile: &mut Tile<'_, V::Elem>,
 ) {
     let [channels, kernel_h, kernel_w] = tile.taps;
@@ -80,19 +87,29 @@ pub(crate) unsafe fn tile<V: Vector, const P: usize, const N: usize, const CONTI
     // the largest offset, `w` and `bias` are read in steps of `N * LANES` once per tap, and of `y`
     // only `out_channels` rows of `P` elements are written. The caller guarantees the CPU.
     unsafe {
-        let mut totals = [[V::splat(V::Elem::default()); N]; P];
+        // The first part of the sums begins with the bias.
+        let mut sums = [[V::splat(V::Elem::default()); N]; P];
         for n in 0..N {
             let bias = V::load(tile.bias.as_ptr().add(n * V::LANES));
             for p in 0..P {
-                totals[p][n] = bias;
+                sums[p][n] = bias;
             }
         }
+        // Of all parts but the last.
+        let mut totals = [[V::splat(V::Elem::default()); N]; P];
         let block = (SUM / (kernel_h * kernel_w).max(1)).max(1);
         let mut w = tile.w.as_ptr();
         let mut channel = tile.x.as_ptr();
         let mut left = channels;
         while left > 0 {
-            let mut sums = [[V::splat(V::Elem::default()); N]; P];
+            if left < channels {
+                for p in 0..P {
+                    for n in 0..N {
+                        totals[p][n] = totals[p][n].add(sums[p][n]);
+                        sums[p][n] = V::splat(V::Elem::default());
+                    }
+                }
+            }
             for _ in 0..left.min(block) {
                 let mut row = channel;
                 for _ in 0..kernel_h {
@@ -102,8 +119,14 @@ pub(crate) unsafe fn tile<V: Vector, const P: usize, const N: usize, const CONTI
                         for n in 0..N {
                             weights[n] = V::load(w.add(n * V::LANES));
                         }
+                        // The pixels of the next tile, which stand at a distance from channel to
+                        // channel that no hardware foresees.
+                        V::prefetch(x.wrapping_add(offsets[P - 1] + AHEAD));
+                        for n in 0..N {
+                            V::prefetch(w.wrapping_add((8 * N + n) * V::LANES));
+                        }
                         for p in 0..P {
-                            let at = if CONTIGUOUS { offsets[0] + p } else { offsets[p] };
+                            let at = if STEP > 0 { offsets[0] + p * STEP } else { offsets[p] };
                             let pixel = V::splat(*x.add(at));
                             for n in 0..N {
                                 sums[p][n] = pixel.mul_add(weights[n], sums[p][n]);
@@ -116,17 +139,19 @@ pub(crate) unsafe fn tile<V: Vector, const P: usize, const N: usize, const CONTI
                 }
                 channel = channel.wrapping_add(tile.channel_stride);
             }
+            left -= left.min(block);
+        }
+        if channels > block {
             for p in 0..P {
                 for n in 0..N {
-                    totals[p][n] = totals[p][n].add(sums[p][n]);
+                    sums[p][n] = totals[p][n].add(sums[p][n]);
                 }
             }
-            left -= left.min(block);
         }
         if tile.relu {
             for p in 0..P {
                 for n in 0..N {
-                    totals[p][n] = totals[p][n].relu();
+                    sums[p][n] = sums[p][n].relu();
                 }
             }
         }
@@ -138,7 +163,7 @@ pub(crate) unsafe fn tile<V: Vector, const P: usize, const N: usize, const CONTI
                 let to = (from + V::LANES).min(P);
                 let mut rows = [V::splat(V::Elem::default()); MAX_PIXELS];
                 for p in from..to {
-                    rows[p - from] = totals[p][n];
+                    rows[p - from] = sums[p][n];
                 }
                 let y = tile.y.as_mut_ptr().wrapping_add(first * tile.y_stride + from);
                 if lanes > 0 {

@@ -18,6 +18,12 @@ impl<'a> Taps<'a> {
     pub(crate) fn new(places: &'a [usize]) -> Self {
         Self { places, furthest: places.iter().copied().max().unwrap_or(0) }
     }
+
+    /// Whether they are those of a 3x3 window over rows that are `step` apart.
+    fn is_3x3(&self, step: usize) -> bool {
+        self.places.len() == 9
+            && self.places.iter().enumerate().all(|(i, &place)| place == i / 3 * step + i % 3)
+    }
 }
 
 /// Some rows of some output channels.
@@ -59,6 +65,11 @@ impl<T> Lanes<'_, T> {
         // the last one begins within the last row.
         let last = (self.out_h - 1) * self.step + self.out_w - 1;
         assert!(last + self.taps.furthest + MAX_COLS * lanes <= self.x.len());
+    }
+
+    /// Whether [`rows_3x3`] serves: one channel by itself under a 3x3 window of stride 1.
+    pub(crate) fn is_3x3(&self) -> bool {
+        self.rows == 1 && !self.run_on && self.taps.is_3x3(self.step)
     }
 
     /// The shape of the output, to be cut into pieces.
@@ -165,6 +176,47 @@ pub(crate) unsafe fn piece<V: Vector, const R: usize, const C: usize, const SPLI
                 let sum = if args.relu { sums[r][c].relu() } else { sums[r][c] };
                 let y = args.y.as_mut_ptr().add(r * args.y_stride + at + c * V::LANES);
                 if c + 1 < C || last == V::LANES { sum.store(y) } else { sum.store_first(y, last) }
+            }
+        }
+    }
+}
+
+/// The rows from `row` on, `R` of them, of one channel under a 3x3 window of stride 1: each row of the
+/// input is read once for all rows of the output that it is part of.
+///
+/// # Safety
+///
+/// The CPU has the instruction set of `V`, [`Lanes::check`] has passed, [`Lanes::is_3x3`] holds, and
+/// `row + R <= out_h`.
+#[inline(always)]
+pub(crate) unsafe fn rows_3x3<V: Vector, const R: usize>(
+    args: &mut Lanes<'_, V::Elem>,
+    row: usize,
+) {
+    // SAFETY: the caller guarantees the CPU. Registers begin with pixels of the output, from whose
+    // places and taps a register lies within `x`, as the check has shown; there are nine weights;
+    // and of each row of `y` only the columns that are left are written.
+    unsafe {
+        let weights: [V; 9] = from_fn(|tap| V::splat(*args.w.as_ptr().add(tap)));
+        let bias = V::splat(*args.bias.as_ptr());
+        for col in (0..args.out_w).step_by(V::LANES) {
+            let x = args.x.as_ptr().add(row * args.step + col);
+            let mut sums = [bias; R];
+            for i in 0..R + 2 {
+                for kw in 0..3 {
+                    let pixels = V::load(x.add(i * args.step + kw));
+                    for r in 0..R {
+                        if (r..r + 3).contains(&i) {
+                            sums[r] = weights[(i - r) * 3 + kw].mul_add(pixels, sums[r]);
+                        }
+                    }
+                }
+            }
+            let count = V::LANES.min(args.out_w - col);
+            for r in 0..R {
+                let sum = if args.relu { sums[r].relu() } else { sums[r] };
+                let y = args.y.as_mut_ptr().add((row + r) * args.out_w + col);
+                if count == V::LANES { sum.store(y) } else { sum.store_first(y, count) }
             }
         }
     }

@@ -22,7 +22,7 @@ mod set;
 mod vector;
 pub(crate) mod winograd;
 
-pub(crate) use direct::{MAX_PIXELS, Pack, Tile};
+pub(crate) use direct::{MAX_PIXELS, Pack, STEPS, SUM, Tile};
 pub use fma::{FmaBurst, fma_burst};
 pub use set::KernelSet;
 
@@ -127,20 +127,24 @@ macro_rules! table {
             use super::{KernelSet, Kernels};
 
             $(#[$feature])?
-            unsafe fn tile<const P: usize, const N: usize, const C: bool>(t: &mut Tile<'_, $elem>) {
+            unsafe fn tile<const P: usize, const N: usize, const S: usize>(t: &mut Tile<'_, $elem>) {
                 // SAFETY: that of the caller, who has made sure of the CPU and the slices.
-                unsafe { direct::tile::<$vector, P, N, C>(t) }
+                unsafe { direct::tile::<$vector, P, N, S>(t) }
             }
 
             unsafe fn direct(t: &mut Tile<'_, $elem>) {
                 // SAFETY: as above.
                 unsafe {
-                    match (t.offsets.len(), t.vectors, t.contiguous) {
+                    match (t.offsets.len(), t.vectors, t.step) {
                         $(
-                            ($pixels, 1, false) => tile::<$pixels, 1, false>(t),
-                            ($pixels, 1, true) => tile::<$pixels, 1, true>(t),
-                            ($pixels, 2, false) => tile::<$pixels, 2, false>(t),
-                            ($pixels, 2, true) => tile::<$pixels, 2, true>(t),
+                            ($pixels, 1, 0) => tile::<$pixels, 1, 0>(t),
+                            ($pixels, 1, 1) => tile::<$pixels, 1, 1>(t),
+                            ($pixels, 1, 2) => tile::<$pixels, 1, 2>(t),
+                            ($pixels, 1, 4) => tile::<$pixels, 1, 4>(t),
+                            ($pixels, 2, 0) => tile::<$pixels, 2, 0>(t),
+                            ($pixels, 2, 1) => tile::<$pixels, 2, 1>(t),
+                            ($pixels, 2, 2) => tile::<$pixels, 2, 2>(t),
+                            ($pixels, 2, 4) => tile::<$pixels, 2, 4>(t),
                         )*
                         (pixels, vectors, _) => {
                             unreachable!("a tile of {pixels} pixels and {vectors} registers")
@@ -164,7 +168,27 @@ macro_rules! table {
                 unsafe { lanes::piece::<$vector, R, C, S>(args, at) }
             }
 
+            $(#[$feature])?
+            unsafe fn rows_3x3(args: &mut lanes::Lanes<'_, $elem>) {
+                let mut row = 0;
+                // SAFETY: as above; the rows lie within the output.
+                unsafe {
+                    while row + 4 <= args.out_h {
+                        lanes::rows_3x3::<$vector, 4>(args, row);
+                        row += 4;
+                    }
+                    while row < args.out_h {
+                        lanes::rows_3x3::<$vector, 1>(args, row);
+                        row += 1;
+                    }
+                }
+            }
+
             unsafe fn sum_lanes(args: &mut lanes::Lanes<'_, $elem>) {
+                if args.is_3x3() {
+                    // SAFETY: as above.
+                    return unsafe { rows_3x3(args) };
+                }
                 const LANES: usize = <$vector as Vector>::LANES;
                 let (single, split) = (args.rows == 1, args.run_on);
                 let most = if single { lanes::MAX_COLS } else { 3 } * LANES;

@@ -52,4 +52,8 @@ pub(crate) trait Vector: Copy {
     /// lane 0; elements of the lanes that are not taken need not exist.
     unsafe fn load_split(first: *const Self::Elem, second: *const Self::Elem, split: usize)
     -> Self;
+    /// Asks for the line of the cache at `p`, which need not exist.
+    fn prefetch(p: *const Self::Elem) {
+        let _ = p;
+    }
 }
