@@ -167,7 +167,7 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
 
     /// The sums of one block of output channels.
     fn multiply(&self, v: &[T], u: &[T], m: &mut [T], channels: usize, tiles: usize, block: usize) {
-        let (lanes, rows) = (self.kernels.lanes, self.kernels.winograd_rows);
+        let lanes = self.kernels.lanes;
         let registers = tiles.div_ceil(lanes);
         for point in 0..POINTS {
             let v = &v[point * CHUNK * block..];
@@ -175,6 +175,11 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
             let m = &mut m[point * self.width * block..];
             for first in (0..registers).step_by(crate::kernels::winograd::COLS) {
                 let cols = (registers - first).min(crate::kernels::winograd::COLS);
+                // A single register of tiles leaves room for twice the output channels.
+                let mut rows = self.kernels.winograd_rows;
+                if cols == 1 && 2 * rows <= self.width {
+                    rows *= 2;
+                }
                 for row in (0..channels).step_by(rows) {
                     self.kernels.winograd_product(Product {
                         v: &v[first * lanes..],

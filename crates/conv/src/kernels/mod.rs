@@ -235,6 +235,7 @@ macro_rules! table {
                 unsafe {
                     match (args.rows, args.cols) {
                         ($rows, 1) => product::<$rows, 1>(args),
+                        (rows, 1) if rows == 2 * $rows => product::<{ 2 * $rows }, 1>(args),
                         ($rows, 2) => product::<$rows, 2>(args),
                         ($rows, 3) => product::<$rows, 3>(args),
                         (rows, cols) => unreachable!("a product of {rows} by {cols} registers"),

@@ -31,8 +31,10 @@ pub(crate) const IN: usize = 6;
 pub(crate) const POINTS: usize = IN * IN;
 /// Channels whose transforms stand together.
 pub(crate) const CHUNK: usize = 8;
-/// Output channels of one product.
-pub(crate) const ROWS: usize = 8;
+/// The most output channels of one product.
+pub(crate) const ROWS: usize = 16;
+/// How many elements ahead the weights of a product are asked for.
+const AHEAD: usize = 256;
 /// Registers of tiles of one product.
 pub(crate) const COLS: usize = 3;
 
@@ -173,7 +175,7 @@ pub(crate) struct Product<'a, T> {
     pub(crate) m: &'a mut [T],
     /// Registers of tiles, 1 to [`COLS`].
     pub(crate) cols: usize,
-    /// Output channels, [`ROWS`] or half of it.
+    /// Output channels: the number of the table, or for one register of tiles twice as many.
     pub(crate) rows: usize,
 }
 
@@ -212,6 +214,7 @@ pub(crate) unsafe fn product<V: Vector, const R: usize, const C: usize>(
         while left > 0 {
             let mut v = chunk;
             for _ in 0..left.min(CHUNK) {
+                V::prefetch(u.wrapping_add(AHEAD));
                 let mut tiles = [V::splat(V::Elem::default()); C];
                 for c in 0..C {
                     tiles[c] = V::load(v.add(c * V::LANES));
