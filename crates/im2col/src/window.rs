@@ -120,6 +120,53 @@ impl Window {
     pub const fn pad(self, p: usize) -> Self {
         self.padding(Padding::uniform(p))
     }
+
+    /// The same window with as much padding as makes the output `ceil(in / stride)` in both
+    /// directions: ONNX's `SAME_UPPER`, and at stride 1 PyTorch's `padding="same"`. Where the padding
+    /// of two sides is odd, the bottom and the right have one more.
+    ///
+    /// Set stride and dilation first.
+    ///
+    /// ```
+    /// use im2col::{ConvGeometry, Window};
+    ///
+    /// let window = Window::square(3).stride(2).same_upper(8, 7);
+    /// assert_eq!((window.padding.top, window.padding.bottom), (0, 1));
+    /// assert_eq!((window.padding.left, window.padding.right), (1, 1));
+    /// let g = ConvGeometry::new(1, 8, 7, window)?;
+    /// assert_eq!((g.out_h(), g.out_w()), (4, 4));
+    /// # Ok::<(), im2col::GeometryError>(())
+    /// ```
+    #[must_use]
+    pub const fn same_upper(self, in_h: usize, in_w: usize) -> Self {
+        let h = same(in_h, self.kernel_h, self.stride_h, self.dilation_h);
+        let w = same(in_w, self.kernel_w, self.stride_w, self.dilation_w);
+        let (top, left) = (h / 2, w / 2);
+        self.padding(Padding { top, left, bottom: h - top, right: w - left })
+    }
+
+    /// As [`same_upper`](Self::same_upper), but it is the top and the left that have one more: ONNX's
+    /// `SAME_LOWER`.
+    #[must_use]
+    pub const fn same_lower(self, in_h: usize, in_w: usize) -> Self {
+        let Self { padding: Padding { top, left, bottom, right }, .. } =
+            self.same_upper(in_h, in_w);
+        self.padding(Padding { top: bottom, left: right, bottom: top, right: left })
+    }
+}
+
+/// The padding of both sides together that makes the output `ceil(len / stride)`:
+/// `max(0, (out - 1) * stride + (kernel - 1) * dilation + 1 - len)`.
+///
+/// Saturates, and gives 0 for a window of nothing: both are refused when the window is laid over
+/// an image.
+const fn same(len: usize, kernel: usize, stride: usize, dilation: usize) -> usize {
+    if kernel == 0 || stride == 0 || len == 0 {
+        return 0;
+    }
+    let reach = (len.div_ceil(stride) - 1).saturating_mul(stride);
+    let extent = (kernel - 1).saturating_mul(dilation).saturating_add(1);
+    reach.saturating_add(extent).saturating_sub(len)
 }
 
 impl fmt::Display for Window {
