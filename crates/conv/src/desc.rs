@@ -118,6 +118,13 @@ pub struct Options {
     pub algorithm: Algorithm,
     /// How exact it must be.
     pub numerics: Numerics,
+    /// How many bytes of workspace a forward pass in `f32` may take, packed weights included, on as
+    /// many threads as the pool has in which the plan is made; `None` for no limit. `f64` takes
+    /// twice as many.
+    ///
+    /// [`Algorithm::Auto`] stays below it; an algorithm asked for by name that can't is an error
+    /// that says how much it needs.
+    pub max_workspace_bytes: Option<usize>,
     /// The instruction set; `None` for the fastest that the CPU can run, or the one that the
     /// environment variable `COLONNADE_KERNELS` names.
     pub kernels: Option<KernelSet>,
@@ -127,13 +134,19 @@ impl Options {
     /// The default choices with the given algorithm.
     #[must_use]
     pub const fn with_algorithm(algorithm: Algorithm) -> Self {
-        Self { algorithm, numerics: Numerics::Fast, kernels: None }
+        Self { algorithm, numerics: Numerics::Fast, max_workspace_bytes: None, kernels: None }
     }
 
     /// The same, as exact as given.
     #[must_use]
     pub const fn numerics(self, numerics: Numerics) -> Self {
         Self { numerics, ..self }
+    }
+
+    /// The same with a limit to the workspace.
+    #[must_use]
+    pub const fn max_workspace_bytes(self, bytes: usize) -> Self {
+        Self { max_workspace_bytes: Some(bytes), ..self }
     }
 
     /// The same on the kernels of an instruction set.

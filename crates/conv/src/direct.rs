@@ -98,6 +98,16 @@ pub(crate) fn packed_len<T: ConvScalar>(plan: &Conv2dPlan, kernels: &'static Ker
     layout.groups * layout.blocks * layout.packed_len()
 }
 
+/// Elements of scratch memory: for each thread, and shared.
+pub(crate) fn workspace_len<T: ConvScalar>(
+    plan: &Conv2dPlan,
+    kernels: &'static Kernels<T>,
+) -> (usize, usize) {
+    let layout = Layout::new(plan, kernels);
+    let tiles = layout.groups * layout.blocks;
+    (layout.band_len(), tiles * (layout.packed_len() + layout.width))
+}
+
 /// Packs the weights, one tile of output channels after the other.
 pub(crate) fn pack<T: ConvScalar>(
     plan: &Conv2dPlan,

@@ -79,4 +79,19 @@ pub enum ConvError {
         /// What the plan would take.
         plan: String,
     },
+    /// An algorithm that needs more scratch memory than it may take.
+    #[error(
+        "conv2d: the algorithm {algorithm} needs {needed} bytes of workspace on {threads} threads, \
+         {max} are allowed"
+    )]
+    Workspace {
+        /// The algorithm.
+        algorithm: Algorithm,
+        /// The bytes that would do.
+        needed: usize,
+        /// The bytes that are allowed.
+        max: usize,
+        /// The threads that they were counted for.
+        threads: usize,
+    },
 }

@@ -58,6 +58,11 @@ pub(crate) fn chunk_rows(plan: &Conv2dPlan) -> usize {
     fitting.max(enough).clamp(1, g.out_h())
 }
 
+/// Elements of scratch memory of a forward pass: for each thread, and shared.
+pub(crate) fn workspace_len(plan: &Conv2dPlan) -> (usize, usize) {
+    (Parts::new(plan).chunk_len, 0)
+}
+
 /// The plan, taken apart: one group of channels at a time.
 struct Parts<'a> {
     g: &'a ConvGeometry,

@@ -141,6 +141,16 @@ pub(crate) fn packed_len<T: ConvScalar>(plan: &Conv2dPlan, kernels: &'static Ker
     layout.groups * layout.blocks * layout.packed_len()
 }
 
+/// Elements of scratch memory: for each thread, and shared.
+pub(crate) fn workspace_len<T: ConvScalar>(
+    plan: &Conv2dPlan,
+    kernels: &'static Kernels<T>,
+) -> (usize, usize) {
+    let layout = Layout::new(plan, kernels);
+    let blocks = layout.groups * layout.blocks;
+    (layout.band_len(), blocks * (layout.packed_len() + layout.rows))
+}
+
 /// Packs weights: `(taps, rows)` for each block of output channels.
 pub(crate) fn pack<T: ConvScalar>(
     plan: &Conv2dPlan,

@@ -54,7 +54,49 @@ impl Conv2dPlan {
         Shape4::new(1, out_channels, group.out_h(), group.out_w())?;
         // Last: whether an algorithm serves is a question about a convolution that exists.
         let (algorithm, reason) = auto::choose(&desc, &group, &options, kernels)?;
-        Ok(Self { desc, group, weight_shape, options, kernels, algorithm, reason })
+        let plan = Self { desc, group, weight_shape, options, kernels, algorithm, reason };
+        match options.max_workspace_bytes {
+            Some(max) => plan.within(max),
+            None => Ok(plan),
+        }
+    }
+
+    /// The plan within so much workspace: another algorithm, if this one was not asked for.
+    fn within(self, max: usize) -> Result<Self, ConvError> {
+        let needed = self.max_workspace_bytes();
+        if needed <= max {
+            return Ok(self);
+        }
+        if self.options.algorithm != Algorithm::Auto {
+            let (algorithm, threads) = (self.algorithm, rayon::current_num_threads());
+            return Err(ConvError::Workspace { algorithm, needed, max, threads });
+        }
+        // The naive one needs none.
+        let reason = "the faster ones need more workspace than is allowed";
+        let fitting = [Algorithm::Direct, Algorithm::Im2colGemm, Algorithm::Naive]
+            .into_iter()
+            .map(|algorithm| Self { algorithm, reason, ..self })
+            .find(|plan| plan.max_workspace_bytes() <= max);
+        Ok(fitting.expect("the last needs none"))
+    }
+
+    /// The most bytes of workspace that a forward pass in `f32` takes, packed weights included, for
+    /// a batch of any size on the threads of the current pool.
+    #[must_use]
+    pub fn max_workspace_bytes(&self) -> usize {
+        let kernels = self.kernels::<f32>();
+        let (own, shared) = match self.algorithm {
+            _ if self.group.in_len() == 0 => im2col_gemm::workspace_len(self),
+            Algorithm::Naive => return 0,
+            Algorithm::Direct => direct::workspace_len(self, kernels),
+            Algorithm::Winograd => winograd::workspace_len(self, kernels),
+            Algorithm::Depthwise => lanes::workspace_len(self, kernels),
+            Algorithm::Im2colGemm | Algorithm::Auto => im2col_gemm::workspace_len(self),
+        };
+        // Each piece of memory begins at a line of the cache.
+        let threads = rayon::current_num_threads();
+        (threads * (own + Workspace::<f32>::SPARE) + shared + Workspace::<f32>::SPARE)
+            * size_of::<f32>()
     }
 
     /// What is convolved.
@@ -93,7 +135,9 @@ impl Conv2dPlan {
             Algorithm::Naive => Algorithm::Naive,
             // Without a pixel there is no plane to walk over: sums of nothing, which this one knows.
             _ if self.group.in_len() == 0 => Algorithm::Im2colGemm,
-            Algorithm::Auto if !vector => Algorithm::Im2colGemm,
+            Algorithm::Auto if !vector && self.options.max_workspace_bytes.is_none() => {
+                Algorithm::Im2colGemm
+            }
             _ => self.algorithm,
         }
     }

@@ -278,6 +278,17 @@ pub(crate) fn packed_len<T: ConvScalar>(plan: &Conv2dPlan, kernels: &'static Ker
     layout.groups * layout.blocks * layout.u_len()
 }
 
+/// Elements of scratch memory, for each thread and shared, of a batch of any size.
+pub(crate) fn workspace_len<T: ConvScalar>(
+    plan: &Conv2dPlan,
+    kernels: &'static Kernels<T>,
+) -> (usize, usize) {
+    let layout = Layout::new(plan, kernels);
+    let (by_images, _) = scratch_len(&layout, &Sharing::Images(1));
+    let (own, by_steps) = scratch_len(&layout, &Sharing::Steps(SHARED_BLOCK));
+    (by_images.max(own), packed_len(plan, kernels) + by_steps)
+}
+
 /// Elements that each thread needs to transform weights.
 pub(crate) fn pack_scratch_len<T: ConvScalar>(
     plan: &Conv2dPlan,

@@ -18,6 +18,9 @@ pub struct Workspace<T> {
 }
 
 impl<T: ConvScalar> Workspace<T> {
+    /// Elements that each piece of memory has beyond what is asked for.
+    pub(crate) const SPARE: usize = Aligned::<T>::SPARE;
+
     /// An empty workspace.
     #[must_use]
     pub fn new() -> Self {
@@ -55,6 +58,8 @@ pub(crate) struct Aligned<T> {
 
 impl<T: ConvScalar> Aligned<T> {
     const LINE: usize = 64;
+    /// Elements of a line, that the memory may begin at one.
+    const SPARE: usize = Self::LINE / size_of::<T>();
 
     pub(crate) const fn new() -> Self {
         Self { data: Vec::new() }
@@ -62,9 +67,11 @@ impl<T: ConvScalar> Aligned<T> {
 
     /// So many elements, with arbitrary contents; allocates if there are fewer.
     pub(crate) fn get(&mut self, len: usize) -> &mut [T] {
-        let spare = Self::LINE / size_of::<T>();
-        if self.data.len() < len + spare {
-            self.data.resize(len + spare, T::ZERO);
+        let needed = len + Self::SPARE;
+        if self.data.len() < needed {
+            // Not what `resize` would take, which may be twice as much.
+            self.data.reserve_exact(needed - self.data.len());
+            self.data.resize(needed, T::ZERO);
         }
         let offset = self.offset();
         &mut self.data[offset..][..len]
@@ -79,7 +86,7 @@ impl<T: ConvScalar> Aligned<T> {
     fn offset(&self) -> usize {
         // Not exact where the allocator aligns an element to less than its size, as none does: then
         // nothing is aligned, and nothing is wrong.
-        self.data.as_ptr().align_offset(Self::LINE).min(Self::LINE / size_of::<T>())
+        self.data.as_ptr().align_offset(Self::LINE).min(Self::SPARE)
     }
 }
 

@@ -1,0 +1,93 @@
+//! A limit to the workspace is kept, and what can't keep it says how much it needs.
+
+mod common;
+
+use common::{Case, large_cases, try_plan};
+use conv::{Algorithm, Conv2d, Conv2dPlan, ConvError, KernelSet, Options, Workspace};
+use im2col::Window;
+use rayon::ThreadPoolBuilder;
+
+fn cases() -> Vec<(&'static str, Case)> {
+    let mut cases = large_cases();
+    let same = Window::square(3).pad(1);
+    cases.extend([
+        ("nine images", Case::new(9, Conv2d::new(40, 21, 19, 48, same))),
+        ("one image", Case::new(1, Conv2d::new(40, 61, 59, 48, same))),
+        ("depthwise", Case::new(3, Conv2d::new(18, 23, 9, 18, same).groups(18))),
+    ]);
+    cases
+}
+
+/// The bytes that a workspace has after a forward pass.
+fn used(plan: &Conv2dPlan, case: &Case) -> usize {
+    let inputs = case.inputs::<f32>();
+    let mut workspace = Workspace::new();
+    plan.forward(inputs.x.view(), inputs.w.view(), Some(&inputs.bias), &mut workspace)
+        .expect("it fits");
+    workspace.bytes()
+}
+
+#[test]
+fn no_forward_pass_takes_more_than_its_plan_says() {
+    for threads in [1, 2, 3] {
+        let pool = ThreadPoolBuilder::new().num_threads(threads).build().expect("a few threads");
+        pool.install(|| {
+            for (name, case) in cases() {
+                for set in KernelSet::available() {
+                    for &algorithm in Algorithm::ALL {
+                        let Some(plan) = try_plan(case.conv, algorithm, set) else { continue };
+                        let (used, most) = (used(&plan, &case), plan.max_workspace_bytes());
+                        let what = format!("{name}, {threads} threads: {}", plan.describe());
+                        assert!(used <= most, "{used} > {most}: {what}");
+                    }
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn auto_stays_below_a_limit() {
+    let mut chosen = std::collections::BTreeSet::new();
+    for (name, case) in cases() {
+        for limit in [0, 10_000, 100_000, 300_000, 1 << 20, 1 << 30] {
+            let options = Options::default().max_workspace_bytes(limit);
+            let plan = Conv2dPlan::new(case.conv, options).expect("one algorithm needs nothing");
+            let used = used(&plan, &case);
+            assert!(used <= limit, "{name}: {used} > {limit}: {}", plan.describe());
+            chosen.insert(plan.algorithm().name());
+        }
+    }
+    assert!(chosen.len() >= 4, "only {chosen:?}");
+}
+
+#[test]
+fn an_algorithm_that_needs_more_says_how_much() {
+    let conv = Conv2d::new(40, 61, 59, 48, Window::square(3).pad(1));
+    for algorithm in [Algorithm::Im2colGemm, Algorithm::Direct, Algorithm::Winograd] {
+        let options = Options::with_algorithm(algorithm);
+        let most = Conv2dPlan::new(conv, options).expect("it fits").max_workspace_bytes();
+        assert!(Conv2dPlan::new(conv, options.max_workspace_bytes(most)).is_ok());
+        let error = Conv2dPlan::new(conv, options.max_workspace_bytes(most - 1)).unwrap_err();
+        let ConvError::Workspace { needed, max, .. } = error else { panic!("{error}") };
+        assert_eq!((needed, max), (most, most - 1));
+        for part in [algorithm.name(), &most.to_string(), &(most - 1).to_string()] {
+            assert!(error.to_string().contains(part), "{error}");
+        }
+    }
+}
+
+/// The baseline unfolds no more at a time than 4 MiB for each thread, whatever the layer.
+#[test]
+fn im2col_and_gemm_unfold_a_little_at_a_time() {
+    let pool = ThreadPoolBuilder::new().num_threads(1).build().expect("one thread");
+    pool.install(|| {
+        for (channels, size, kernel) in [(3, 227, 11), (64, 224, 3), (256, 56, 3), (512, 14, 3)] {
+            let conv = Conv2d::new(channels, size, size, 64, Window::square(kernel).pad(1));
+            let options = Options::with_algorithm(Algorithm::Im2colGemm);
+            let plan = Conv2dPlan::new(conv, options).expect("it fits");
+            let bytes = plan.max_workspace_bytes();
+            assert!(bytes <= (4 << 20) + 1024, "{bytes}: {}", plan.describe());
+        }
+    });
+}
