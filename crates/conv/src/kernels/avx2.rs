@@ -159,6 +159,12 @@ impl Vector for F32x8 {
         // of x86-64.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
     }
+
+    #[inline(always)]
+    fn prefetch_to_write(p: *mut f32) {
+        // SAFETY: as above; a CPU that does not know the hint takes it for no operation.
+        unsafe { _mm_prefetch::<_MM_HINT_ET0>(p.cast_const().cast()) }
+    }
 }
 
 /// The transposes of the 4x4 matrices in the two 128-bit lanes.

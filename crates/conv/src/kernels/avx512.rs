@@ -164,6 +164,12 @@ impl Vector for F32x16 {
         // of x86-64.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
     }
+
+    #[inline(always)]
+    fn prefetch_to_write(p: *mut f32) {
+        // SAFETY: as above; a CPU that does not know the hint takes it for no operation.
+        unsafe { _mm_prefetch::<_MM_HINT_ET0>(p.cast_const().cast()) }
+    }
 }
 
 /// The transpose of a 16x16 matrix, in four rounds of 16 shuffles.

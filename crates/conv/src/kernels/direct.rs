@@ -87,6 +87,11 @@ pub(crate) unsafe fn tile<V: Vector, const P: usize, const N: usize, const STEP:
     // the largest offset, `w` and `bias` are read in steps of `N * LANES` once per tap, and of `y`
     // only `out_channels` rows of `P` elements are written. The caller guarantees the CPU.
     unsafe {
+        // Each channel of the output is a line of the cache of its own, to be had before the sums
+        // are done.
+        for channel in 0..tile.out_channels {
+            V::prefetch_to_write(tile.y.as_mut_ptr().wrapping_add(channel * tile.y_stride));
+        }
         // The first part of the sums begins with the bias.
         let mut sums = [[V::splat(V::Elem::default()); N]; P];
         for n in 0..N {

@@ -56,4 +56,8 @@ pub(crate) trait Vector: Copy {
     fn prefetch(p: *const Self::Elem) {
         let _ = p;
     }
+    /// As [`prefetch`](Vector::prefetch), to be written.
+    fn prefetch_to_write(p: *mut Self::Elem) {
+        let _ = p;
+    }
 }
