@@ -37,12 +37,9 @@ struct Layout<'a, T: 'static> {
     width: usize,
     /// Tiles of output channels in a group.
     blocks: usize,
-    /// Whether rows are copied first: between borders of 0, or leaving out what a kernel of 1x1
-    /// steps over.
-    copied: bool,
-    /// How far apart the rows and columns of neighbouring pixels are where they are read.
-    steps: [usize; 2],
-    /// Columns of a row that is read.
+    /// Whether rows are copied between borders of 0.
+    padded: bool,
+    /// Columns of a row that is read, padding included.
     pitch: usize,
     /// Output rows that are computed together.
     band_rows: usize,
@@ -56,33 +53,18 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
         let vectors = if group_oc > kernels.lanes { 2 } else { 1 };
         let width = vectors * kernels.lanes;
         let padding = g.window().padding;
-        let steps = [g.window().stride_h, g.window().stride_w];
-        let sparse = (g.window().kernel_h, g.window().kernel_w) == (1, 1) && steps != [1, 1];
-        let copied = sparse || padding != im2col::Padding::default();
-        let steps = if sparse { [1, 1] } else { steps };
-        let pitch = if sparse { g.out_w() } else { g.in_w() + padding.left + padding.right };
-        let row_len = (g.in_c() * pitch * steps[0]).max(1);
+        let padded = padding != im2col::Padding::default();
+        let pitch = g.in_w() + padding.left + padding.right;
+        let row_len = (g.in_c() * pitch * g.window().stride_h).max(1);
         let band_rows = (BAND_LEN / row_len).clamp(1, g.out_h());
         let blocks = group_oc.div_ceil(width);
-        Self {
-            kernels,
-            g,
-            groups,
-            group_oc,
-            vectors,
-            width,
-            blocks,
-            copied,
-            steps,
-            pitch,
-            band_rows,
-        }
+        Self { kernels, g, groups, group_oc, vectors, width, blocks, padded, pitch, band_rows }
     }
 
-    /// Rows that are read for so many output rows.
+    /// Rows of the padded input under so many output rows.
     fn in_rows(&self, out_rows: usize) -> usize {
         let window = self.g.window();
-        (out_rows - 1) * self.steps[0] + (window.kernel_h - 1) * window.dilation_h + 1
+        (out_rows - 1) * window.stride_h + (window.kernel_h - 1) * window.dilation_h + 1
     }
 
     /// Elements of the packed weights of one tile of output channels.
@@ -90,9 +72,9 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
         self.g.patch_len() * self.width
     }
 
-    /// Elements of a band that is copied.
+    /// Elements of a padded band.
     fn band_len(&self) -> usize {
-        if self.copied { self.g.in_c() * self.in_rows(self.band_rows) * self.pitch } else { 0 }
+        if self.padded { self.g.in_c() * self.in_rows(self.band_rows) * self.pitch } else { 0 }
     }
 
     /// Of a kernel of 1x1: how many channels make up one part of a sum. They divide all.
@@ -221,13 +203,12 @@ impl<T: ConvScalar> Task<'_, T> {
         let Self { x, packed, bias, first_block, relu } = *self;
         let (g, window) = (layout.g, layout.g.window());
         let (out_h, out_w, plane_len) = (g.out_h(), g.out_w(), g.out_plane_len());
-        let [step_h, step_w] = layout.steps;
         for top in (0..out_h).step_by(layout.band_rows) {
             let rows = top..(top + layout.band_rows).min(out_h);
             // The input of this band: where it starts, and the distance of its channels.
-            let (source, channel_stride) = if layout.copied {
+            let (source, channel_stride) = if layout.padded {
                 let in_rows = layout.in_rows(rows.len());
-                copy_rows(layout, x, rows.start, in_rows, band);
+                pad_rows(layout, x, rows.start * window.stride_h, in_rows, band);
                 (&*band, in_rows * layout.pitch)
             } else {
                 (
@@ -243,7 +224,7 @@ impl<T: ConvScalar> Task<'_, T> {
                 let mut run = |pixels: Range<usize>, step: usize| {
                     let (mut row, mut col) = (pixels.start / out_w, pixels.start % out_w);
                     for offset in &mut offsets[..pixels.len()] {
-                        *offset = row * step_h * layout.pitch + col * step_w;
+                        *offset = row * window.stride_h * layout.pitch + col * window.stride_w;
                         col += 1;
                         if col == out_w {
                             (row, col) = (row + 1, 0);
@@ -276,7 +257,7 @@ impl<T: ConvScalar> Task<'_, T> {
                         relu,
                     });
                 };
-                let step = if STEPS.contains(&step_w) { step_w } else { 0 };
+                let step = if STEPS.contains(&window.stride_w) { window.stride_w } else { 0 };
                 if out_w >= WIDE_ROW {
                     for row in 0..rows.len() {
                         for cols in even_parts(out_w, layout.kernels.direct_pixels) {
@@ -300,41 +281,23 @@ fn even_parts(len: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
     (0..parts).map(move |part| part * len / parts..(part + 1) * len / parts)
 }
 
-/// Copies the rows that are read for the output rows from `first` on, `rows` of them, of all
-/// channels.
-fn copy_rows<T: ConvScalar>(
+/// Copies rows `first..first + rows` of the padded input, all channels, into `band`.
+fn pad_rows<T: ConvScalar>(
     layout: &Layout<'_, T>,
     x: &[T],
     first: usize,
     rows: usize,
     band: &mut [T],
 ) {
-    let (in_h, in_w, window) = (layout.g.in_h(), layout.g.in_w(), layout.g.window());
-    let padding = window.padding;
-    // A row that is copied stands for so many of the padded input, of which it takes the first.
-    let sparse = [window.stride_h, window.stride_w] != layout.steps;
-    let [skip_h, skip_w] = if sparse { [window.stride_h, window.stride_w] } else { [1, 1] };
-    let first = first * window.stride_h;
-    // The first column that is not padding, and where it stands in the image.
-    let left = padding.left.div_ceil(skip_w);
-    let start = left * skip_w - padding.left;
+    let (in_h, in_w, padding) = (layout.g.in_h(), layout.g.in_w(), layout.g.window().padding);
     let channels = band.chunks_exact_mut(rows * layout.pitch).zip(x.chunks_exact(in_h * in_w));
     for (band, x) in channels {
         // All of it at once: the borders are many short pieces.
-        if padding != im2col::Padding::default() {
-            band.fill(T::ZERO);
-        }
+        band.fill(T::ZERO);
         for (row, band) in band.chunks_exact_mut(layout.pitch).enumerate() {
-            let source = (first + row * skip_h).checked_sub(padding.top).filter(|&row| row < in_h);
-            let Some(row) = source else { continue };
-            let x = &x[row * in_w..][..in_w];
-            if sparse {
-                let pixels = x.iter().skip(start).step_by(skip_w);
-                for (to, &x) in band.iter_mut().skip(left).zip(pixels) {
-                    *to = x;
-                }
-            } else {
-                band[padding.left..][..in_w].copy_from_slice(x);
+            let source = (first + row).checked_sub(padding.top).filter(|&row| row < in_h);
+            if let Some(row) = source {
+                band[padding.left..][..in_w].copy_from_slice(&x[row * in_w..][..in_w]);
             }
         }
     }

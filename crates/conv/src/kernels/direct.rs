@@ -92,29 +92,21 @@ pub(crate) unsafe fn tile<V: Vector, const P: usize, const N: usize, const STEP:
         for channel in 0..tile.out_channels {
             V::prefetch_to_write(tile.y.as_mut_ptr().wrapping_add(channel * tile.y_stride));
         }
-        // The first part of the sums begins with the bias.
-        let mut sums = [[V::splat(V::Elem::default()); N]; P];
+        let mut totals = [[V::splat(V::Elem::default()); N]; P];
         for n in 0..N {
             let bias = V::load(tile.bias.as_ptr().add(n * V::LANES));
             for p in 0..P {
-                sums[p][n] = bias;
+                totals[p][n] = bias;
             }
         }
-        // Of all parts but the last.
-        let mut totals = [[V::splat(V::Elem::default()); N]; P];
         let block = (SUM / (kernel_h * kernel_w).max(1)).max(1);
         let mut w = tile.w.as_ptr();
         let mut channel = tile.x.as_ptr();
         let mut left = channels;
         while left > 0 {
-            if left < channels {
-                for p in 0..P {
-                    for n in 0..N {
-                        totals[p][n] = totals[p][n].add(sums[p][n]);
-                        sums[p][n] = V::splat(V::Elem::default());
-                    }
-                }
-            }
+            // Begun anew for each part: sums that live on from part to part are not kept in
+            // registers by the compiler.
+            let mut sums = [[V::splat(V::Elem::default()); N]; P];
             for _ in 0..left.min(block) {
                 let mut row = channel;
                 for _ in 0..kernel_h {
@@ -144,19 +136,17 @@ pub(crate) unsafe fn tile<V: Vector, const P: usize, const N: usize, const STEP:
                 }
                 channel = channel.wrapping_add(tile.channel_stride);
             }
-            left -= left.min(block);
-        }
-        if channels > block {
             for p in 0..P {
                 for n in 0..N {
-                    sums[p][n] = totals[p][n].add(sums[p][n]);
+                    totals[p][n] = totals[p][n].add(sums[p][n]);
                 }
             }
+            left -= left.min(block);
         }
         if tile.relu {
             for p in 0..P {
                 for n in 0..N {
-                    sums[p][n] = sums[p][n].relu();
+                    totals[p][n] = totals[p][n].relu();
                 }
             }
         }
@@ -168,7 +158,7 @@ pub(crate) unsafe fn tile<V: Vector, const P: usize, const N: usize, const STEP:
                 let to = (from + V::LANES).min(P);
                 let mut rows = [V::splat(V::Elem::default()); MAX_PIXELS];
                 for p in from..to {
-                    rows[p - from] = sums[p][n];
+                    rows[p - from] = totals[p][n];
                 }
                 let y = tile.y.as_mut_ptr().wrapping_add(first * tile.y_stride + from);
                 if lanes > 0 {
