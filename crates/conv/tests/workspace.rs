@@ -36,6 +36,9 @@ fn no_forward_pass_takes_more_than_its_plan_says() {
                 for set in KernelSet::available() {
                     for &algorithm in Algorithm::ALL {
                         let Some(plan) = try_plan(case.conv, algorithm, set) else { continue };
+                        if plan.algorithm() == Algorithm::Naive {
+                            continue; // Slow, and without a workspace.
+                        }
                         let (used, most) = (used(&plan, &case), plan.max_workspace_bytes());
                         let what = format!("{name}, {threads} threads: {}", plan.describe());
                         assert!(used <= most, "{used} > {most}: {what}");
