@@ -1,5 +1,7 @@
 //! What a forward pass is given.
 
+use std::ops::Range;
+
 use tensor4::{Shape4, View4};
 
 use crate::workspace::Aligned;
@@ -57,7 +59,26 @@ pub(crate) enum Weights<'a, T> {
     Packed(&'a [T]),
 }
 
-impl<T> Weights<'_, T> {
+impl<'a, T> Weights<'a, T> {
+    /// The packed weights: as they are, or packed by `pack` into `scratch`, which has the length
+    /// of [`scratch_len`](Self::scratch_len).
+    pub(crate) fn packed<'s>(
+        self,
+        scratch: &'s mut [T],
+        pack: impl FnOnce(&[T], &mut [T]),
+    ) -> &'s [T]
+    where
+        'a: 's,
+    {
+        match self {
+            Self::Plain(w) => {
+                pack(w, scratch);
+                scratch
+            }
+            Self::Packed(packed) => packed,
+        }
+    }
+
     /// How much scratch memory they need if packing takes so many elements.
     pub(crate) fn scratch_len(&self, packed_len: usize) -> usize {
         match self {
@@ -81,12 +102,35 @@ impl<T: ConvScalar> Call<'_, T> {
         self.epilogue == Epilogue::Relu
     }
 
+    /// Writes the bias of each block of output channels, 0 where there is none, to `width` elements
+    /// of `padded`. `channels` gives the output channels of a block.
+    pub(crate) fn pad_bias(
+        &self,
+        padded: &mut [T],
+        width: usize,
+        channels: impl Fn(usize) -> Range<usize>,
+    ) {
+        for (block, padded) in padded.chunks_exact_mut(width).enumerate() {
+            padded.fill(T::ZERO);
+            if let Some(bias) = self.bias {
+                let bias = &bias[channels(block)];
+                padded[..bias.len()].copy_from_slice(bias);
+            }
+        }
+    }
+
     /// Weights that the algorithm reads as they are.
     pub(crate) fn plain(&self) -> &[T] {
         match self.weights {
             Weights::Plain(w) | Weights::Packed(w) => w,
         }
     }
+}
+
+/// Whether so many tasks keep all threads busy, each on one thread.
+pub(crate) fn keep_threads_busy(tasks: usize) -> bool {
+    let threads = rayon::current_num_threads();
+    tasks.is_multiple_of(threads) || tasks >= 4 * threads
 }
 
 /// `max(y, 0)` of every element; NaN stays NaN.

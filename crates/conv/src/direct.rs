@@ -13,7 +13,7 @@ use im2col::ConvGeometry;
 use rayon::prelude::*;
 use tensor4::ViewMut4;
 
-use crate::call::{Call, Weights};
+use crate::call::{Call, keep_threads_busy};
 use crate::kernels::{Kernels, Pack, STEPS, SUM, Tile};
 use crate::{Conv2dPlan, ConvScalar, Workspace};
 
@@ -90,6 +90,13 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
     fn channels(&self, block: usize) -> Range<usize> {
         block * self.width..((block + 1) * self.width).min(self.group_oc)
     }
+
+    /// The output channels of a block, counted through all groups.
+    fn plan_channels(&self, block: usize) -> Range<usize> {
+        let first = block / self.blocks * self.group_oc;
+        let channels = self.channels(block % self.blocks);
+        first + channels.start..first + channels.end
+    }
 }
 
 /// Elements of the packed weights.
@@ -118,11 +125,9 @@ pub(crate) fn pack<T: ConvScalar>(
     let layout = Layout::new(plan, kernels);
     let taps = layout.g.patch_len();
     packed.par_chunks_exact_mut(layout.packed_len()).enumerate().for_each(|(i, packed)| {
-        let (group, block) = (i / layout.blocks, i % layout.blocks);
-        let channels = layout.channels(block);
-        let first = group * layout.group_oc + channels.start;
+        let channels = layout.plan_channels(i);
         layout.kernels.pack(Pack {
-            w: &w[first * taps..(first + channels.len()) * taps],
+            w: &w[channels.start * taps..channels.end * taps],
             row_stride: taps,
             taps,
             out_channels: channels.len(),
@@ -148,29 +153,18 @@ pub(crate) fn forward<T: ConvScalar>(
     let packed_len = call.weights.scratch_len(tiles * layout.packed_len());
     let scratch = workspace.prepare(layout.band_len(), packed_len + tiles * layout.width);
     let (packed, bias) = scratch.shared.split_at_mut(packed_len);
-    let packed = match call.weights {
-        Weights::Plain(w) => {
-            pack(plan, kernels, w, packed);
-            &*packed
-        }
-        Weights::Packed(packed) => packed,
-    };
-    for (i, padded) in bias.chunks_exact_mut(layout.width).enumerate() {
-        let channels = layout.channels(i % layout.blocks);
-        let first = i / layout.blocks * layout.group_oc + channels.start;
-        padded.fill(T::ZERO);
-        if let Some(bias) = call.bias {
-            padded[..channels.len()].copy_from_slice(&bias[first..first + channels.len()]);
-        }
-    }
+    let packed = call.weights.packed(packed, |w, packed| pack(plan, kernels, w, packed));
+    call.pad_bias(bias, layout.width, |block| layout.plan_channels(block));
     let bias = &*bias;
 
     let plane_len = out_h * out_w;
     // Blocks of a group that one task computes: all of them where there are many images, because
     // each task pads its rows anew.
-    let threads = rayon::current_num_threads();
-    let many = n.is_multiple_of(threads) || n >= 4 * threads;
-    let blocks = if many { layout.blocks } else { layout.blocks.div_ceil(2 * threads) };
+    let blocks = if keep_threads_busy(n) {
+        layout.blocks
+    } else {
+        layout.blocks.div_ceil(2 * rayon::current_num_threads())
+    };
     let group_len = layout.group_oc * plane_len;
     y.into_data().par_chunks_exact_mut(group_len).enumerate().for_each(|(i, y)| {
         let (image, group) = (i / layout.groups, i % layout.groups);

@@ -14,12 +14,12 @@ use im2col::{ConvGeometry, Layout, col2im_rows_add, unfold_rows_into};
 use rayon::prelude::*;
 use tensor4::{View4, ViewMut4};
 
-use crate::call::{Call, relu_in_place};
+use crate::call::{Call, keep_threads_busy, relu_in_place};
 use crate::workspace::{Columns, Scratch};
 use crate::{Conv2dPlan, ConvScalar, Update, Workspace};
 
-/// How many elements of columns are unfolded at a time: 1 MiB of `f32`, the second-level cache
-/// of one core of a current processor, or a good part of it.
+/// How many elements of columns are unfolded at a time: 4 MiB of `f32`. Each product packs the
+/// weights anew, which fewer and larger ones do less often.
 const CHUNK_LEN: usize = 1 << 20;
 
 /// Below this many pixels per chunk packing the weights would cost more than it should.
@@ -37,12 +37,6 @@ const MAX_PARTIAL_LEN: usize = 1 << 22;
 /// Where an image is cut into tasks by channels, each takes a multiple of these: the rows of every
 /// kernel of matrixmultiply divide it.
 const CHANNEL_BLOCK: usize = 16;
-
-/// Whether each image runs on one thread: there are enough of them to keep all threads busy.
-fn one_thread_per_image(n: usize) -> bool {
-    let threads = rayon::current_num_threads();
-    n.is_multiple_of(threads) || n >= 4 * threads
-}
 
 /// How many of so many channels one task takes: few tasks, because each packs the other factor
 /// of its product anew.
@@ -78,11 +72,9 @@ struct Parts<'a> {
 impl<'a> Parts<'a> {
     fn new(plan: &'a Conv2dPlan) -> Self {
         let g = plan.group_geometry();
-
         let chunk_rows = chunk_rows(plan);
         Self {
             g,
-
             group_oc: plan.desc().out_channels / plan.desc().groups,
             plane_len: g.out_plane_len(),
             chunk_rows,
@@ -154,7 +146,7 @@ pub(crate) fn forward<T: ConvScalar>(
     }
     let Scratch { columns, .. } = workspace.prepare(parts.chunk_len, 0);
     let images = y.into_data();
-    if one_thread_per_image(n) {
+    if keep_threads_busy(n) {
         images.par_chunks_exact_mut(image_len).enumerate().for_each(|(i, y)| {
             columns.with(|columns| forward_image(&parts, x.image(i), call, y, columns));
         });
@@ -288,7 +280,7 @@ pub(crate) fn backward_data<T: ConvScalar>(
     }
     let Scratch { columns, .. } = workspace.prepare(parts.chunk_len, 0);
     let images = dx.into_data();
-    if one_thread_per_image(n) {
+    if keep_threads_busy(n) {
         images.par_chunks_exact_mut(image_len).enumerate().for_each(|(i, dx)| {
             for (group, dx) in dx.chunks_exact_mut(parts.g.in_len()).enumerate() {
                 let w = parts.weight(w.data(), group);

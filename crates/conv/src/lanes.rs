@@ -14,7 +14,7 @@ use im2col::{ConvGeometry, Padding};
 use rayon::prelude::*;
 use tensor4::ViewMut4;
 
-use crate::call::{Call, Weights};
+use crate::call::Call;
 use crate::kernels::Kernels;
 use crate::kernels::lanes::{Lanes, MAX_COLS, Taps};
 use crate::{Conv2dPlan, ConvScalar, Workspace};
@@ -89,6 +89,13 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
         block * self.rows..((block + 1) * self.rows).min(self.group_oc)
     }
 
+    /// The output channels of a block, counted through all groups.
+    fn plan_channels(&self, block: usize) -> Range<usize> {
+        let first = block / self.blocks * self.group_oc;
+        let channels = self.channels(block % self.blocks);
+        first + channels.start..first + channels.end
+    }
+
     /// Where the factors of a sum stand in a band of so many rows, from the place of its pixel on.
     fn taps(&self, in_rows: usize, taps: &mut [usize; MAX_TAPS]) {
         let window = self.g.window();
@@ -161,12 +168,11 @@ pub(crate) fn pack<T: ConvScalar>(
     let layout = Layout::new(plan, kernels);
     let (taps, rows) = (layout.g.patch_len(), layout.rows);
     for (i, packed) in packed.chunks_exact_mut(layout.packed_len()).enumerate() {
-        let (group, block) = (i / layout.blocks, i % layout.blocks);
-        let first = group * layout.group_oc + layout.channels(block).start;
-        let count = layout.channels(block).len();
+        let channels = layout.plan_channels(i);
         for r in 0..rows {
             for tap in 0..taps {
-                let weight = if r < count { w[(first + r) * taps + tap] } else { T::ZERO };
+                let channel = channels.start + r;
+                let weight = if channel < channels.end { w[channel * taps + tap] } else { T::ZERO };
                 packed[tap * rows + r] = weight;
             }
         }
@@ -188,21 +194,8 @@ pub(crate) fn forward<T: ConvScalar>(
     let packed_len = call.weights.scratch_len(blocks * layout.packed_len());
     let scratch = workspace.prepare(layout.band_len(), packed_len + blocks * layout.rows);
     let (packed, bias) = scratch.shared.split_at_mut(packed_len);
-    let packed = match call.weights {
-        Weights::Plain(w) => {
-            pack(plan, kernels, w, packed);
-            &*packed
-        }
-        Weights::Packed(packed) => packed,
-    };
-    for (i, padded) in bias.chunks_exact_mut(layout.rows).enumerate() {
-        let channels = layout.channels(i % layout.blocks);
-        let first = i / layout.blocks * layout.group_oc + channels.start;
-        padded.fill(T::ZERO);
-        if let Some(bias) = call.bias {
-            padded[..channels.len()].copy_from_slice(&bias[first..first + channels.len()]);
-        }
-    }
+    let packed = call.weights.packed(packed, |w, packed| pack(plan, kernels, w, packed));
+    call.pad_bias(bias, layout.rows, |block| layout.plan_channels(block));
     let bias = &*bias;
     let group_len = layout.group_oc * layout.g.out_plane_len();
     y.into_data()

@@ -38,8 +38,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Results are bit-identical for every number of threads: work is cut by the shape of the
-//! problem, never by the number of threads, and sums run in a fixed order.
+//! Results are bit-identical for every number of threads: sums are cut by the shape of the
+//! problem, never by the number of threads, and run in a fixed order.
 
 #![deny(unsafe_code)]
 

@@ -14,7 +14,7 @@ use im2col::ConvGeometry;
 use rayon::prelude::*;
 use tensor4::{View4, ViewMut4};
 
-use crate::call::{Call, Weights};
+use crate::call::{Call, keep_threads_busy};
 use crate::kernels::winograd::{CHUNK, Filter, Input, OUT, Output, POINTS, Product, Segment};
 use crate::kernels::{Kernels, Pack};
 use crate::workspace::{Columns, Scratch};
@@ -249,7 +249,7 @@ fn sharing<T: ConvScalar>(layout: &Layout<'_, T>, n: usize) -> Sharing {
     // Enough images to fill two registers of tiles.
     let images = (2 * layout.width).div_ceil(layout.tiles).min(n.div_ceil(threads)).max(1);
     let tasks = n.div_ceil(images);
-    if tasks.is_multiple_of(threads) || tasks >= 4 * threads {
+    if keep_threads_busy(tasks) {
         Sharing::Images(images)
     } else {
         let total = n * layout.tiles;
@@ -330,13 +330,7 @@ pub(crate) fn forward<T: ConvScalar>(
     let u_len = call.weights.scratch_len(layout.groups * layout.blocks * layout.u_len());
     let Scratch { columns: scratch, shared } = workspace.prepare(own, u_len + shared);
     let (u, shared) = shared.split_at_mut(u_len);
-    let u = match call.weights {
-        Weights::Plain(w) => {
-            pack(plan, kernels, w, u, scratch);
-            &*u
-        }
-        Weights::Packed(u) => u,
-    };
+    let u = call.weights.packed(u, |w, u| pack(plan, kernels, w, u, scratch));
     let run = Run { layout: &layout, call, u };
     match sharing {
         Sharing::Images(images) => run.by_images(images, y, scratch),

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use crate::parallel::update;
 use crate::{NetError, NetScalar};
 
 /// How a parameter `p` follows its gradient `g`, at step `t` (counted from 1).
@@ -247,7 +248,7 @@ impl<T: NetScalar> Optimizer<T> {
         match self.rule {
             Rule::Sgd { lr, momentum: 0.0, weight_decay, .. } => {
                 let (lr, decay) = (scalar(scaled(lr)), scalar(weight_decay));
-                for_each(value, grad, |p, g| *p -= lr * (g + decay * *p));
+                update(value, grad, |p, g| *p -= lr * (g + decay * *p));
             }
             Rule::Sgd { lr, momentum, nesterov, weight_decay } => {
                 let (lr, decay, momentum) =
@@ -343,14 +344,6 @@ fn grown<T: NetScalar>(moment: &mut Vec<T>, len: usize) -> &mut [T] {
     }
     assert_eq!(moment.len(), len, "a parameter changed its length between two steps");
     moment
-}
-
-fn for_each<T: NetScalar>(p: &mut [T], g: &[T], f: impl Fn(&mut T, T) + Sync) {
-    p.par_chunks_mut(BLOCK).zip(g.par_chunks(BLOCK)).for_each(|(p, g)| {
-        for (p, &g) in p.iter_mut().zip(g) {
-            f(p, g);
-        }
-    });
 }
 
 fn for_each_1<T: NetScalar>(
