@@ -70,7 +70,7 @@ pub enum Algorithm {
     /// stride and dilation 1; never under [`Numerics::Strict`].
     Winograd,
     /// Without unfolding, pixels of the output in the lanes of the registers. For channels that
-    /// stand alone, and for other sums of at most 256 terms.
+    /// stand alone, and for other sums of at most 512 terms.
     Depthwise,
 }
 

@@ -286,9 +286,9 @@ fn an_algorithm_that_does_not_serve_says_what_it_needs() {
     let error = refused(wide, Options::with_algorithm(Algorithm::Winograd));
     assert_message(&error, &["winograd", "3x3", "this one is 5x5 with stride 2x2"]);
 
-    let same = Conv2d::new(29, 20, 20, 4, Window::square(3).pad(1));
+    let same = Conv2d::new(57, 20, 20, 4, Window::square(3).pad(1));
     let error = refused(same, Options::with_algorithm(Algorithm::Depthwise));
-    assert_message(&error, &["depthwise", "256", "these have 261"]);
+    assert_message(&error, &["depthwise", "512", "these have 513"]);
 
     let strict = Options::with_algorithm(Algorithm::Winograd).numerics(Numerics::Strict);
     assert_message(&refused(same, strict), &["winograd", "Strict"]);

@@ -22,17 +22,20 @@ fn case() -> impl Strategy<Value = Case> {
     let kernel = prop_oneof![
         4 => Just((3_usize, 3_usize)),
         1 => Just((1, 1)),
+        1 => Just((5, 5)),
         2 => (1..=5_usize, 1..=7_usize),
     ];
     let plain = Just((1_usize, 1_usize, 1_usize, 1_usize));
-    let step = prop_oneof![3 => plain, 2 => (1..4_usize, 1..4_usize, 1..3_usize, 1..3_usize)];
+    let twice = Just((2_usize, 2_usize, 1_usize, 1_usize));
+    let step =
+        prop_oneof![3 => plain, 1 => twice, 2 => (1..4_usize, 1..4_usize, 1..3_usize, 1..3_usize)];
     let pad = prop_oneof![2 => Just(0_usize), 2 => Just(1), 1 => 2..4_usize];
     let padding = [pad.clone(), pad.clone(), pad.clone(), pad];
     let channels = prop_oneof![
         3 => (Just(1_usize), 1..6_usize, 1..40_usize),
         2 => (Just(1_usize), 6..35_usize, 1..20_usize),
         2 => (2..5_usize, 1..6_usize, 1..20_usize),
-        1 => (3..20_usize, Just(1_usize), 1..3_usize),
+        2 => (3..20_usize, Just(1_usize), 1..3_usize),
     ];
     let size = (1..24_usize, prop_oneof![1..24_usize, 24..80_usize]);
     (1..=3_usize, channels, size, kernel, step, padding, any::<u64>()).prop_filter_map(

@@ -21,6 +21,7 @@ unsafe fn first(count: usize) -> __m256i {
 
 impl Vector for F32x8 {
     type Elem = f32;
+    type Mask = __m256i;
     const LANES: usize = 8;
 
     #[inline(always)]
@@ -107,10 +108,35 @@ impl Vector for F32x8 {
     }
 
     #[inline(always)]
-    unsafe fn load_range(p: *const f32, from: usize, to: usize) -> Self {
-        // SAFETY: the caller guarantees AVX2 and readable elements in the lanes `from..to`; the
+    unsafe fn mask(from: usize, to: usize) -> __m256i {
+        // SAFETY: the caller guarantees AVX2 and lanes that exist.
+        unsafe { _mm256_andnot_si256(first(from), first(to)) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_masked(p: *const f32, mask: __m256i) -> Self {
+        // SAFETY: the caller guarantees AVX2 and readable elements in the lanes of the mask; the
         // others are masked off and not read.
-        unsafe { Self(_mm256_maskload_ps(p, _mm256_andnot_si256(first(from), first(to)))) }
+        unsafe { Self(_mm256_maskload_ps(p, mask)) }
+    }
+
+    #[inline(always)]
+    unsafe fn keep(self, mask: __m256i) -> Self {
+        // SAFETY: the caller guarantees AVX2.
+        unsafe { Self(_mm256_and_ps(self.0, _mm256_castsi256_ps(mask))) }
+    }
+
+    #[inline(always)]
+    unsafe fn unzip(self, b: Self) -> [Self; 2] {
+        // SAFETY: the caller guarantees AVX2.
+        unsafe {
+            // Within 128-bit lanes first, so that pairs of `self` and `b` take turns.
+            let even = _mm256_shuffle_ps::<0x88>(self.0, b.0);
+            let odd = _mm256_shuffle_ps::<0xdd>(self.0, b.0);
+            let even = _mm256_permute4x64_pd::<0xd8>(_mm256_castps_pd(even));
+            let odd = _mm256_permute4x64_pd::<0xd8>(_mm256_castps_pd(odd));
+            [Self(_mm256_castpd_ps(even)), Self(_mm256_castpd_ps(odd))]
+        }
     }
 
     #[inline(always)]

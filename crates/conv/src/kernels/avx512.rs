@@ -18,6 +18,7 @@ fn first(count: usize) -> __mmask16 {
 
 impl Vector for F32x16 {
     type Elem = f32;
+    type Mask = __mmask16;
     const LANES: usize = 16;
 
     #[inline(always)]
@@ -100,10 +101,34 @@ impl Vector for F32x16 {
     }
 
     #[inline(always)]
-    unsafe fn load_range(p: *const f32, from: usize, to: usize) -> Self {
-        // SAFETY: the caller guarantees AVX-512F and readable elements in the lanes `from..to`; the
+    unsafe fn mask(from: usize, to: usize) -> __mmask16 {
+        first(to) & !first(from)
+    }
+
+    #[inline(always)]
+    unsafe fn load_masked(p: *const f32, mask: __mmask16) -> Self {
+        // SAFETY: the caller guarantees AVX-512F and readable elements in the lanes of the mask; the
         // others are masked off and not read.
-        unsafe { Self(_mm512_maskz_loadu_ps(first(to) & !first(from), p)) }
+        unsafe { Self(_mm512_maskz_loadu_ps(mask, p)) }
+    }
+
+    #[inline(always)]
+    unsafe fn keep(self, mask: __mmask16) -> Self {
+        // SAFETY: the caller guarantees AVX-512F.
+        unsafe { Self(_mm512_maskz_mov_ps(mask, self.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn unzip(self, b: Self) -> [Self; 2] {
+        // SAFETY: the caller guarantees AVX-512F.
+        unsafe {
+            let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            let odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+            [
+                Self(_mm512_permutex2var_ps(self.0, even, b.0)),
+                Self(_mm512_permutex2var_ps(self.0, odd, b.0)),
+            ]
+        }
     }
 
     #[inline(always)]

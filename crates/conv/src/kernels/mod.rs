@@ -40,6 +40,8 @@ pub struct Kernels<T: 'static> {
     /// How many output channels are summed at a time with pixels in the lanes.
     pub(crate) lanes_rows: usize,
     sum_lanes: unsafe fn(&mut lanes::Lanes<'_, T>),
+    sum_plane: unsafe fn(&mut lanes::Plane<'_, T>),
+    copy_rows: unsafe fn(&mut lanes::Rows<'_, T>),
     /// The most output channels of a product of Winograd's algorithm.
     pub(crate) winograd_rows: usize,
     winograd_input: unsafe fn(&mut winograd::Input<'_, T>),
@@ -80,6 +82,28 @@ impl<T> Kernels<T> {
         args.check(self.lanes, self.lanes_rows);
         // SAFETY: the slices have been checked, and a table exists only for a CPU that can run it.
         unsafe { (self.sum_lanes)(&mut args) }
+    }
+
+    /// Sums a plane by itself under a window of its own; overwrites the output.
+    ///
+    /// # Panics
+    ///
+    /// If it reaches beyond its slices, or no kernel is made for the window.
+    pub(crate) fn sum_plane(&self, mut args: lanes::Plane<'_, T>) {
+        args.check();
+        // SAFETY: the slices have been checked, and a table exists only for a CPU that can run it.
+        unsafe { (self.sum_plane)(&mut args) }
+    }
+
+    /// Copies rows between borders of 0, sorted by the places of their columns within a stride.
+    ///
+    /// # Panics
+    ///
+    /// If it reaches beyond its slices.
+    pub(crate) fn copy_rows(&self, mut args: lanes::Rows<'_, T>) {
+        args.check(self.lanes);
+        // SAFETY: the slices have been checked, and a table exists only for a CPU that can run it.
+        unsafe { (self.copy_rows)(&mut args) }
     }
 
     /// Transforms tiles of the input of Winograd's algorithm.
@@ -160,60 +184,64 @@ macro_rules! table {
             }
 
             $(#[$feature])?
-            unsafe fn piece<const R: usize, const C: usize, const S: bool>(
+            unsafe fn lines<const R: usize, const C: usize, const D: usize, const S: bool>(
                 args: &mut lanes::Lanes<'_, $elem>,
-                at: [usize; 4],
+                cuts: lanes::Cuts,
             ) {
                 // SAFETY: as above.
-                unsafe { lanes::piece::<$vector, R, C, S>(args, at) }
-            }
-
-            $(#[$feature])?
-            unsafe fn rows_3x3(args: &mut lanes::Lanes<'_, $elem>) {
-                let mut row = 0;
-                // SAFETY: as above; the rows lie within the output.
-                unsafe {
-                    while row + 4 <= args.out_h {
-                        lanes::rows_3x3::<$vector, 4>(args, row);
-                        row += 4;
-                    }
-                    while row < args.out_h {
-                        lanes::rows_3x3::<$vector, 1>(args, row);
-                        row += 1;
-                    }
-                }
+                unsafe { lanes::lines::<$vector, R, C, D, S>(args, cuts) }
             }
 
             unsafe fn sum_lanes(args: &mut lanes::Lanes<'_, $elem>) {
-                if args.is_3x3() {
-                    // SAFETY: as above.
-                    return unsafe { rows_3x3(args) };
+                let single = args.rows == 1;
+                let most = if single { lanes::MAX_COLS } else { 3 };
+                let cuts = args.cuts(<$vector as Vector>::LANES, most);
+                // SAFETY: as above; the cuts are those of the arguments.
+                unsafe {
+                    match (single, cuts.cols, args.run_on) {
+                        (true, 1, false) => lines::<1, 1, 1, false>(args, cuts),
+                        (true, 2, false) => lines::<1, 2, 1, false>(args, cuts),
+                        (true, 3, false) => lines::<1, 3, 2, false>(args, cuts),
+                        (true, _, false) => lines::<1, 4, 3, false>(args, cuts),
+                        (true, 1, true) => lines::<1, 1, 1, true>(args, cuts),
+                        (true, 2, true) => lines::<1, 2, 1, true>(args, cuts),
+                        (true, 3, true) => lines::<1, 3, 2, true>(args, cuts),
+                        (true, _, true) => lines::<1, 4, 3, true>(args, cuts),
+                        (false, 1, false) => lines::<$rows, 1, 1, false>(args, cuts),
+                        (false, 2, false) => lines::<$rows, 2, 1, false>(args, cuts),
+                        (false, _, false) => lines::<$rows, 3, 2, false>(args, cuts),
+                        (false, 1, true) => lines::<$rows, 1, 1, true>(args, cuts),
+                        (false, 2, true) => lines::<$rows, 2, 1, true>(args, cuts),
+                        (false, _, true) => lines::<$rows, 3, 2, true>(args, cuts),
+                    }
                 }
-                const LANES: usize = <$vector as Vector>::LANES;
-                let (single, split) = (args.rows == 1, args.run_on);
-                let most = if single { lanes::MAX_COLS } else { 3 } * LANES;
-                let pieces = args.shape();
-                pieces.for_each(most, |at| {
-                    // SAFETY: as above; the pieces are those of the arguments.
-                    unsafe {
-                        match (single, at[3].div_ceil(LANES), split) {
-                            (true, 1, false) => piece::<1, 1, false>(args, at),
-                            (true, 2, false) => piece::<1, 2, false>(args, at),
-                            (true, 3, false) => piece::<1, 3, false>(args, at),
-                            (true, _, false) => piece::<1, 4, false>(args, at),
-                            (true, 1, true) => piece::<1, 1, true>(args, at),
-                            (true, 2, true) => piece::<1, 2, true>(args, at),
-                            (true, 3, true) => piece::<1, 3, true>(args, at),
-                            (true, _, true) => piece::<1, 4, true>(args, at),
-                            (false, 1, false) => piece::<$rows, 1, false>(args, at),
-                            (false, 2, false) => piece::<$rows, 2, false>(args, at),
-                            (false, _, false) => piece::<$rows, 3, false>(args, at),
-                            (false, 1, true) => piece::<$rows, 1, true>(args, at),
-                            (false, 2, true) => piece::<$rows, 2, true>(args, at),
-                            (false, _, true) => piece::<$rows, 3, true>(args, at),
+            }
+
+            $(#[$feature])?
+            unsafe fn copy_rows(args: &mut lanes::Rows<'_, $elem>) {
+                // SAFETY: as above.
+                unsafe { lanes::copy::<$vector>(args) }
+            }
+
+            $(#[$feature])?
+            unsafe fn plane<const K: usize, const S: usize>(args: &mut lanes::Plane<'_, $elem>) {
+                // SAFETY: as above.
+                unsafe { lanes::plane::<$vector, K, S>(args) }
+            }
+
+            unsafe fn sum_plane(args: &mut lanes::Plane<'_, $elem>) {
+                // SAFETY: as above.
+                unsafe {
+                    match (args.kernel, args.stride) {
+                        (3, 1) => plane::<3, 1>(args),
+                        (3, 2) => plane::<3, 2>(args),
+                        (5, 1) => plane::<5, 1>(args),
+                        (5, 2) => plane::<5, 2>(args),
+                        (kernel, stride) => {
+                            unreachable!("a plane under a kernel of {kernel} with stride {stride}")
                         }
                     }
-                });
+                }
             }
 
             $(#[$feature])?
@@ -263,6 +291,8 @@ macro_rules! table {
                 pack,
                 lanes_rows: $rows,
                 sum_lanes,
+                sum_plane,
+                copy_rows,
                 winograd_rows: $rows,
                 winograd_input,
                 winograd_product,

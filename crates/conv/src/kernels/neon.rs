@@ -21,6 +21,7 @@ impl F32x4 {
 
 impl Vector for F32x4 {
     type Elem = f32;
+    type Mask = (usize, usize);
     const LANES: usize = 4;
 
     #[inline(always)]
@@ -117,13 +118,30 @@ impl Vector for F32x4 {
     }
 
     #[inline(always)]
-    unsafe fn load_range(p: *const f32, from: usize, to: usize) -> Self {
+    unsafe fn mask(from: usize, to: usize) -> (usize, usize) {
+        (from, to)
+    }
+
+    #[inline(always)]
+    unsafe fn load_masked(p: *const f32, (from, to): (usize, usize)) -> Self {
         let array = std::array::from_fn::<f32, 4, _>(|i| {
-            // SAFETY: the caller guarantees readable elements in the lanes `from..to`.
+            // SAFETY: the caller guarantees readable elements in the lanes of the mask.
             if (from..to).contains(&i) { unsafe { *p.wrapping_add(i) } } else { 0.0 }
         });
         // SAFETY: the array has four elements.
         unsafe { Self(vld1q_f32(array.as_ptr())) }
+    }
+
+    #[inline(always)]
+    unsafe fn keep(self, mask: (usize, usize)) -> Self {
+        // SAFETY: the caller guarantees NEON; an array has four elements.
+        unsafe { Self::load_masked(self.to_array().as_ptr(), mask) }
+    }
+
+    #[inline(always)]
+    unsafe fn unzip(self, b: Self) -> [Self; 2] {
+        // SAFETY: the caller guarantees NEON.
+        unsafe { [Self(vuzp1q_f32(self.0, b.0)), Self(vuzp2q_f32(self.0, b.0))] }
     }
 
     #[inline(always)]

@@ -16,6 +16,7 @@ impl<T: ConvScalar> Four<T> {
 
 impl<T: ConvScalar> Vector for Four<T> {
     type Elem = T;
+    type Mask = (usize, usize);
     const LANES: usize = 4;
 
     #[inline(always)]
@@ -88,11 +89,28 @@ impl<T: ConvScalar> Vector for Four<T> {
     }
 
     #[inline(always)]
-    unsafe fn load_range(p: *const T, from: usize, to: usize) -> Self {
+    unsafe fn mask(from: usize, to: usize) -> (usize, usize) {
+        (from, to)
+    }
+
+    #[inline(always)]
+    unsafe fn load_masked(p: *const T, (from, to): (usize, usize)) -> Self {
         Self(std::array::from_fn(|i| {
-            // SAFETY: the caller guarantees readable elements in the lanes `from..to`.
+            // SAFETY: the caller guarantees readable elements in the lanes of the mask.
             if (from..to).contains(&i) { unsafe { *p.wrapping_add(i) } } else { T::ZERO }
         }))
+    }
+
+    #[inline(always)]
+    unsafe fn keep(self, mask: (usize, usize)) -> Self {
+        // SAFETY: there are four elements.
+        unsafe { Self::load_masked(self.0.as_ptr(), mask) }
+    }
+
+    #[inline(always)]
+    unsafe fn unzip(self, b: Self) -> [Self; 2] {
+        let ([a0, a1, a2, a3], [b0, b1, b2, b3]) = (self.0, b.0);
+        [Self([a0, a2, b0, b2]), Self([a1, a3, b1, b3])]
     }
 
     #[inline(always)]

@@ -14,7 +14,9 @@ use crate::ConvScalar;
 pub(crate) trait Vector: Copy {
     /// The type of an element.
     type Elem: ConvScalar;
-    /// How many elements there are, at most 16.
+    /// Which lanes are read.
+    type Mask: Copy;
+    /// How many elements there are, from 4 to 16.
     const LANES: usize;
 
     /// `x` in every lane.
@@ -41,9 +43,21 @@ pub(crate) trait Vector: Copy {
     /// `l < lanes`. `rows.len()` and `lanes` are at most `LANES`.
     unsafe fn store_transposed(rows: &[Self], p: *mut Self::Elem, stride: usize, lanes: usize);
 
-    /// The elements of `p..p + LANES` in the lanes `from..to`, 0 in the others, whose elements need
-    /// not exist; `from <= to <= LANES`.
-    unsafe fn load_range(p: *const Self::Elem, from: usize, to: usize) -> Self;
+    /// The lanes `from..to`; `from <= to <= LANES`.
+    unsafe fn mask(from: usize, to: usize) -> Self::Mask;
+    /// The elements of `p..p + LANES` in the lanes of the mask, 0 in the others, whose elements need
+    /// not exist.
+    unsafe fn load_masked(p: *const Self::Elem, mask: Self::Mask) -> Self;
+    /// The lanes of the mask, 0 in the others.
+    unsafe fn keep(self, mask: Self::Mask) -> Self;
+    /// [`load_masked`](Vector::load_masked) in the lanes `from..to`; `from <= to <= LANES`.
+    #[inline(always)]
+    unsafe fn load_range(p: *const Self::Elem, from: usize, to: usize) -> Self {
+        // SAFETY: that of the caller.
+        unsafe { Self::load_masked(p, Self::mask(from, to)) }
+    }
+    /// The even lanes of `self` and then of `b`, and the odd ones.
+    unsafe fn unzip(self, b: Self) -> [Self; 2];
     /// Every fourth element of `p..p + 4 * LANES`: lane `i` of result `k` is `p[4 * i + k]`.
     unsafe fn load_by_4(p: *const Self::Elem) -> [Self; 4];
     /// Writes `p..p + 4 * LANES`, `p[4 * i + k]` being lane `i` of vector `k`.

@@ -5,6 +5,12 @@ use std::array::from_fn;
 
 use super::vector::Vector;
 
+mod plane;
+mod rows;
+
+pub(crate) use plane::{MARGIN, Plane, plane};
+pub(crate) use rows::{Rows, copy};
+
 /// The most registers of pixels that are summed at a time.
 pub(crate) const MAX_COLS: usize = 4;
 
@@ -17,12 +23,6 @@ pub(crate) struct Taps<'a> {
 impl<'a> Taps<'a> {
     pub(crate) fn new(places: &'a [usize]) -> Self {
         Self { places, furthest: places.iter().copied().max().unwrap_or(0) }
-    }
-
-    /// Whether they are those of a 3x3 window over rows that are `step` apart.
-    fn is_3x3(&self, step: usize) -> bool {
-        self.places.len() == 9
-            && self.places.iter().enumerate().all(|(i, &place)| place == i / 3 * step + i % 3)
     }
 }
 
@@ -67,55 +67,100 @@ impl<T> Lanes<'_, T> {
         assert!(last + self.taps.furthest + MAX_COLS * lanes <= self.x.len());
     }
 
-    /// Whether [`rows_3x3`] serves: one channel by itself under a 3x3 window of stride 1.
-    pub(crate) fn is_3x3(&self) -> bool {
-        self.rows == 1 && !self.run_on && self.taps.is_3x3(self.step)
-    }
-
-    /// The shape of the output, to be cut into pieces.
-    pub(crate) fn shape(&self) -> Shape {
-        Shape { out_h: self.out_h, out_w: self.out_w, run_on: self.run_on }
+    /// How the pixels are cut into pieces of at most `most` registers of so many lanes.
+    pub(crate) fn cuts(&self, lanes: usize, most: usize) -> Cuts {
+        let pixels = self.out_h * self.out_w;
+        let (lines, len) = if self.run_on { (1, pixels) } else { (self.out_h, self.out_w) };
+        let registers = len.div_ceil(lanes);
+        let pieces = registers.div_ceil(most);
+        let cols = registers.div_ceil(pieces);
+        // As even as can be: a piece of one register waits for its own sums.
+        let wide = registers - pieces * (cols - 1);
+        Cuts { lines, len, cols, wide, narrow: pieces - wide }
     }
 }
 
-/// The pixels of an output.
+/// How an output is cut: each line, a row or all rows that run on into each other, into pieces of
+/// `cols` registers and then such of one less.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Shape {
-    out_h: usize,
-    out_w: usize,
-    run_on: bool,
+pub(crate) struct Cuts {
+    lines: usize,
+    /// Pixels of a line.
+    len: usize,
+    /// Registers of a wide piece.
+    pub(crate) cols: usize,
+    /// Wide pieces of a line.
+    wide: usize,
+    /// Narrow pieces of a line.
+    narrow: usize,
 }
 
-impl Shape {
-    /// Cuts the pixels into pieces of at most `most`, and calls `f` for each with the pixel that it
-    /// begins with, row and column of that, and how many there are.
-    pub(crate) fn for_each(&self, most: usize, mut f: impl FnMut([usize; 4])) {
-        let Self { out_h, out_w, run_on } = *self;
-        let (lines, len) = if run_on { (1, out_h * out_w) } else { (out_h, out_w) };
-        for line in 0..lines {
-            let (mut row, mut col) = (line, 0);
-            for first in (0..len).step_by(most) {
-                f([line * len + first, row, col, most.min(len - first)]);
-                col += most;
-                while run_on && col >= out_w {
-                    (row, col) = (row + 1, col - out_w);
-                }
-            }
+/// Sums all pieces of an output: the wide ones have `C` registers, the narrow ones `D`.
+///
+/// # Safety
+///
+/// The CPU has the instruction set of `V`, [`Lanes::check`] has passed, `R` is `rows`, `SPLIT` is
+/// `run_on`, the cuts are those of the arguments, `C` is their `cols`, and `D` is one less, or
+/// anything if there is one column.
+#[inline(always)]
+pub(crate) unsafe fn lines<
+    V: Vector,
+    const R: usize,
+    const C: usize,
+    const D: usize,
+    const SPLIT: bool,
+>(
+    args: &mut Lanes<'_, V::Elem>,
+    cuts: Cuts,
+) {
+    let Cuts { lines, len, wide, narrow, .. } = cuts;
+    for line in 0..lines {
+        let mut place = Place { row: line, col: 0, at: line * len, left: len };
+        for _ in 0..wide {
+            // SAFETY: the caller guarantees the CPU and the arguments; the place is that of a piece.
+            unsafe { piece::<V, R, C, SPLIT>(args, place) };
+            place.advance(C * V::LANES, args.out_w);
+        }
+        for _ in 0..narrow {
+            // SAFETY: as above.
+            unsafe { piece::<V, R, D, SPLIT>(args, place) };
+            place.advance(D * V::LANES, args.out_w);
         }
     }
 }
 
-/// A piece: up to `C` registers of neighbouring pixels of `R` output channels, from pixel `at` in
-/// `(row, col)` on.
+/// Where a piece begins.
+#[derive(Clone, Copy)]
+struct Place {
+    row: usize,
+    col: usize,
+    /// The pixel, counted through all rows.
+    at: usize,
+    /// Pixels of the line from it on.
+    left: usize,
+}
+
+impl Place {
+    #[inline(always)]
+    fn advance(&mut self, pixels: usize, out_w: usize) {
+        self.at += pixels;
+        self.left = self.left.saturating_sub(pixels);
+        self.col += pixels;
+        while self.left > 0 && self.col >= out_w {
+            (self.row, self.col) = (self.row + 1, self.col - out_w);
+        }
+    }
+}
+
+/// A piece: up to `C` registers of neighbouring pixels of `R` output channels.
 ///
 /// # Safety
 ///
-/// The CPU has the instruction set of `V`, [`Lanes::check`] has passed, `R` is `rows`, and the piece
-/// is one of [`Shape::for_each`], of more than `C - 1` and at most `C` registers.
+/// As [`lines`]; the piece has more than `C - 1` registers of pixels left in its line.
 #[inline(always)]
-pub(crate) unsafe fn piece<V: Vector, const R: usize, const C: usize, const SPLIT: bool>(
+unsafe fn piece<V: Vector, const R: usize, const C: usize, const SPLIT: bool>(
     args: &mut Lanes<'_, V::Elem>,
-    [at, row, col, pixels]: [usize; 4],
+    place: Place,
 ) {
     // SAFETY: the caller guarantees the CPU. Each register begins with a pixel of the output, from
     // whose place and every tap a register lies within `x`, as the check has shown; where it
@@ -125,9 +170,18 @@ pub(crate) unsafe fn piece<V: Vector, const R: usize, const C: usize, const SPLI
     // written.
     unsafe {
         let x = args.x.as_ptr();
+        let pixels = place.left.min(C * V::LANES);
+        let y = args.y.as_mut_ptr().add(place.at);
+        let (y_stride, channels) = (args.y_stride, args.out_channels);
+        for r in 0..R.min(channels) {
+            for c in 0..C {
+                // In time for when the sums are done; it need not exist.
+                V::prefetch_to_write(y.wrapping_add(r * y_stride + c * V::LANES));
+            }
+        }
         // Of each register: where its first pixel stands, how many lanes are of that row, and where
         // the next row would have its lane 0.
-        let (mut row, mut col) = (row, col);
+        let (mut row, mut col) = (place.row, place.col);
         let places: [(usize, usize, usize); C] = from_fn(|c| {
             let first = row * args.step + col;
             let left = pixels - c * V::LANES;
@@ -153,7 +207,8 @@ pub(crate) unsafe fn piece<V: Vector, const R: usize, const C: usize, const SPLI
             for c in 0..C {
                 let (first, second, split) = places[c];
                 let first = x.add(first + tap);
-                pixels[c] = if SPLIT {
+                // The branch is the same for all taps, and cheaper than two loads where one will do.
+                pixels[c] = if SPLIT && split < V::LANES {
                     V::load_split(first, x.wrapping_add(second).wrapping_add(tap), split)
                 } else {
                     V::load(first)
@@ -167,57 +222,24 @@ pub(crate) unsafe fn piece<V: Vector, const R: usize, const C: usize, const SPLI
             }
             w = w.add(R);
         }
-        let last = pixels - (C - 1) * V::LANES;
-        for r in 0..R {
-            if r >= args.out_channels {
-                break;
-            }
-            for c in 0..C {
-                let sum = if args.relu { sums[r][c].relu() } else { sums[r][c] };
-                let y = args.y.as_mut_ptr().add(r * args.y_stride + at + c * V::LANES);
-                if c + 1 < C || last == V::LANES { sum.store(y) } else { sum.store_first(y, last) }
-            }
-        }
-    }
-}
-
-/// The rows from `row` on, `R` of them, of one channel under a 3x3 window of stride 1: each row of the
-/// input is read once for all rows of the output that it is part of.
-///
-/// # Safety
-///
-/// The CPU has the instruction set of `V`, [`Lanes::check`] has passed, [`Lanes::is_3x3`] holds, and
-/// `row + R <= out_h`.
-#[inline(always)]
-pub(crate) unsafe fn rows_3x3<V: Vector, const R: usize>(
-    args: &mut Lanes<'_, V::Elem>,
-    row: usize,
-) {
-    // SAFETY: the caller guarantees the CPU. Registers begin with pixels of the output, from whose
-    // places and taps a register lies within `x`, as the check has shown; there are nine weights;
-    // and of each row of `y` only the columns that are left are written.
-    unsafe {
-        let weights: [V; 9] = from_fn(|tap| V::splat(*args.w.as_ptr().add(tap)));
-        let bias = V::splat(*args.bias.as_ptr());
-        for col in (0..args.out_w).step_by(V::LANES) {
-            let x = args.x.as_ptr().add(row * args.step + col);
-            let mut sums = [bias; R];
-            for i in 0..R + 2 {
-                for kw in 0..3 {
-                    let pixels = V::load(x.add(i * args.step + kw));
-                    for r in 0..R {
-                        if (r..r + 3).contains(&i) {
-                            sums[r] = weights[(i - r) * 3 + kw].mul_add(pixels, sums[r]);
-                        }
-                    }
+        if args.relu {
+            for r in 0..R {
+                for c in 0..C {
+                    sums[r][c] = sums[r][c].relu();
                 }
             }
-            let count = V::LANES.min(args.out_w - col);
-            for r in 0..R {
-                let sum = if args.relu { sums[r].relu() } else { sums[r] };
-                let y = args.y.as_mut_ptr().add((row + r) * args.out_w + col);
-                if count == V::LANES { sum.store(y) } else { sum.store_first(y, count) }
+        }
+        let last = pixels - (C - 1) * V::LANES;
+        for r in 0..R {
+            if r >= channels {
+                break;
             }
+            let y = y.add(r * y_stride);
+            for c in 0..C - 1 {
+                sums[r][c].store(y.add(c * V::LANES));
+            }
+            let (sum, y) = (sums[r][C - 1], y.add((C - 1) * V::LANES));
+            if last == V::LANES { sum.store(y) } else { sum.store_first(y, last) }
         }
     }
 }
