@@ -4,8 +4,6 @@ use im2col::ConvGeometry;
 
 use crate::{Algorithm, Conv2d, ConvError, KernelSet, Numerics, Options, lanes, winograd};
 
-/// Sums of at most so many terms are too short for [`Algorithm::Direct`], where rows are wide.
-const SHORT_SUM: usize = 100;
 /// The narrowest row that fills a register.
 const WIDE_ROW: usize = 16;
 /// With fewer channels the transforms of Winograd's algorithm cost more than they save.
@@ -65,11 +63,8 @@ fn auto(
     if group_oc == 1 && lanes::fits(g) {
         return (Algorithm::Depthwise, "every output channel stands alone");
     }
-    if g.patch_len() <= SHORT_SUM
-        && g.out_w() >= WIDE_ROW
-        && lanes::fits(g)
-        && g.in_c() < WINOGRAD_CHANNELS
-    {
+    // Pixels fill the lanes, and the rows under one row of the output fit in the first-level cache.
+    if lanes::fits(g) && g.out_w() >= WIDE_ROW && g.in_c() < WINOGRAD_CHANNELS {
         return (Algorithm::Depthwise, "the sums are short and the rows wide");
     }
     let wide = g.out_h() >= WINOGRAD_PIXELS && g.out_w() >= WINOGRAD_PIXELS;
