@@ -2,7 +2,7 @@
 
 use im2col::ConvGeometry;
 
-use crate::{Algorithm, Conv2d, ConvError, KernelSet, Numerics, Options, lanes, winograd};
+use crate::{Algorithm, Conv2d, ConvError, KernelSet, Numerics, Options, direct, lanes, winograd};
 
 /// The narrowest row that fills a register.
 const WIDE_ROW: usize = 16;
@@ -43,6 +43,11 @@ pub(crate) fn choose(
             lanes::MAX_TAPS,
             g.patch_len()
         )),
+        Algorithm::Direct if !direct::fits(g) => unsupported(format!(
+            "it takes kernels of up to {} columns, this one has {}",
+            direct::MAX_KERNEL_W,
+            g.window().kernel_w
+        )),
         algorithm => Ok((algorithm, "asked for")),
     }
 }
@@ -71,6 +76,9 @@ fn auto(
     let deep = g.in_c() >= WINOGRAD_CHANNELS && group_oc >= WINOGRAD_CHANNELS;
     if options.numerics == Numerics::Fast && winograd::fits(g) && wide && deep {
         return (Algorithm::Winograd, "a kernel of 3x3 over enough channels and pixels");
+    }
+    if !direct::fits(g) {
+        return (Algorithm::Im2colGemm, "the kernel is too wide for the others");
     }
     (Algorithm::Direct, "no other algorithm is better")
 }

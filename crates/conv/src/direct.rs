@@ -1,28 +1,35 @@
 //! Convolution without unfolding.
 //!
 //! Output channels stand in the lanes of the registers, and pixels are broadcast straight out of
-//! the rows of the input, so that stride, dilation and odd sizes are only displacements. Where
-//! there is padding, as many rows as fit in the cache are first copied between borders of 0.
+//! the rows of the input, so that a window and its dilation are only displacements. Where there is
+//! padding or a horizontal stride, as many rows as fit in the cache are first copied: between borders
+//! of 0, and their columns sorted by their place within a stride, so that neighbouring pixels of the
+//! output always read neighbouring pixels of the input.
 //!
 //! Every output is one sum over channels, kernel rows and kernel columns, in that order, whatever
 //! tile it falls into.
 
 use std::ops::Range;
 
-use im2col::ConvGeometry;
+use im2col::{ConvGeometry, Padding};
 use rayon::prelude::*;
 use tensor4::ViewMut4;
 
 use crate::call::{Call, keep_threads_busy};
-use crate::kernels::{Kernels, Pack, STEPS, SUM, Tile};
+use crate::kernels::lanes::Rows;
+use crate::kernels::{Area, Kernels, Pack};
 use crate::{Conv2dPlan, ConvScalar, Workspace};
 
-/// How many elements of rows are padded at a time: a quarter of a second-level cache of 1 MiB.
-const BAND_LEN: usize = 1 << 17;
+/// How many elements of rows are copied at a time: a quarter of a second-level cache of 1 MiB.
+const BAND_LEN: usize = 1 << 16;
 
-/// Rows of output that are wide enough are cut into tiles one by one; those of narrow images run
-/// on into each other.
-const WIDE_ROW: usize = 11;
+/// The widest kernel.
+pub(crate) const MAX_KERNEL_W: usize = 256;
+
+/// Whether the algorithm serves a window.
+pub(crate) fn fits(g: &ConvGeometry) -> bool {
+    g.window().kernel_w <= MAX_KERNEL_W
+}
 
 /// How a plan runs on a table of kernels.
 struct Layout<'a, T: 'static> {
@@ -37,10 +44,14 @@ struct Layout<'a, T: 'static> {
     width: usize,
     /// Tiles of output channels in a group.
     blocks: usize,
-    /// Whether rows are copied between borders of 0.
-    padded: bool,
-    /// Columns of a row that is read, padding included.
-    pitch: usize,
+    /// Whether rows are copied first.
+    copied: bool,
+    /// Columns of a copied row that have the same place within a stride.
+    phase: usize,
+    /// Places within a stride that a kernel reads.
+    places: usize,
+    /// Rows of the input from one copied row to the next.
+    copied_step: usize,
     /// Output rows that are computed together.
     band_rows: usize,
 }
@@ -48,23 +59,42 @@ struct Layout<'a, T: 'static> {
 impl<'a, T: ConvScalar> Layout<'a, T> {
     fn new(plan: &'a Conv2dPlan, kernels: &'static Kernels<T>) -> Self {
         let g = plan.group_geometry();
+        let window = g.window();
         let groups = plan.desc().groups;
         let group_oc = plan.desc().out_channels / groups;
         let vectors = if group_oc > kernels.lanes { 2 } else { 1 };
         let width = vectors * kernels.lanes;
-        let padding = g.window().padding;
-        let padded = padding != im2col::Padding::default();
-        let pitch = g.in_w() + padding.left + padding.right;
-        let row_len = (g.in_c() * pitch * g.window().stride_h).max(1);
-        let band_rows = (BAND_LEN / row_len).clamp(1, g.out_h());
+        let copied = window.padding != Padding::default() || window.stride_w != 1;
+        let padded = g.in_w() + window.padding.left + window.padding.right;
+        // A kernel of one row or column skips what it strides over.
+        let places = if window.kernel_w == 1 { 1 } else { window.stride_w };
+        let copied_step = if window.kernel_h == 1 { window.stride_h } else { 1 };
+        let phase = padded.div_ceil(window.stride_w).next_multiple_of(kernels.lanes);
+        let row_len = g.in_c() * phase * places * (window.stride_h / copied_step);
+        let band_rows = (BAND_LEN / row_len.max(1)).clamp(1, g.out_h());
         let blocks = group_oc.div_ceil(width);
-        Self { kernels, g, groups, group_oc, vectors, width, blocks, padded, pitch, band_rows }
+        Self {
+            kernels,
+            g,
+            groups,
+            group_oc,
+            vectors,
+            width,
+            blocks,
+            copied,
+            phase,
+            places,
+            copied_step,
+            band_rows,
+        }
     }
 
-    /// Rows of the padded input under so many output rows.
+    /// Copied rows under so many output rows.
     fn in_rows(&self, out_rows: usize) -> usize {
         let window = self.g.window();
-        (out_rows - 1) * window.stride_h + (window.kernel_h - 1) * window.dilation_h + 1
+        ((out_rows - 1) * window.stride_h + (window.kernel_h - 1) * window.dilation_h)
+            / self.copied_step
+            + 1
     }
 
     /// Elements of the packed weights of one tile of output channels.
@@ -72,18 +102,23 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
         self.g.patch_len() * self.width
     }
 
-    /// Elements of a padded band.
-    fn band_len(&self) -> usize {
-        if self.padded { self.g.in_c() * self.in_rows(self.band_rows) * self.pitch } else { 0 }
+    /// Elements of a copied row.
+    fn pitch(&self) -> usize {
+        self.places * self.phase
     }
 
-    /// Of a kernel of 1x1: how many channels make up one part of a sum. They divide all.
-    fn inner_channels(&self) -> usize {
-        let channels = self.g.in_c();
-        (1..=channels)
-            .rev()
-            .find(|&inner| inner <= SUM && channels.is_multiple_of(inner))
-            .unwrap_or(1)
+    /// Elements from one channel to the next where so many rows of each are copied.
+    fn channel_stride(&self, in_rows: usize) -> usize {
+        // An odd number of registers: at a distance that a power of two divides, channels would
+        // contend for the same few lines of the first-level cache.
+        let len = in_rows * self.pitch();
+        if (len / self.kernels.lanes).is_multiple_of(2) { len + self.kernels.lanes } else { len }
+    }
+
+    /// Elements of the copied rows of a band.
+    fn band_len(&self) -> usize {
+        let in_rows = self.in_rows(self.band_rows);
+        if self.copied { self.g.in_c() * self.channel_stride(in_rows) } else { 0 }
     }
 
     /// The channels of a group that a tile of output channels takes.
@@ -197,102 +232,81 @@ impl<T: ConvScalar> Task<'_, T> {
         let Self { x, packed, bias, first_block, relu } = *self;
         let (g, window) = (layout.g, layout.g.window());
         let (out_h, out_w, plane_len) = (g.out_h(), g.out_w(), g.out_plane_len());
+        let mut kernel_cols = [0; MAX_KERNEL_W];
+        for (kw, place) in kernel_cols.iter_mut().enumerate().take(window.kernel_w) {
+            let col = kw * window.dilation_w;
+            *place = col % window.stride_w * layout.phase + col / window.stride_w;
+        }
         for top in (0..out_h).step_by(layout.band_rows) {
             let rows = top..(top + layout.band_rows).min(out_h);
-            // The input of this band: where it starts, and the distance of its channels.
-            let (source, channel_stride) = if layout.padded {
+            let first_row = rows.start * window.stride_h;
+            // The input of this band: where it starts, how far its channels and its rows are apart,
+            // and how many of its rows the window moves on by.
+            let (source, channel_stride, pitch, step) = if layout.copied {
                 let in_rows = layout.in_rows(rows.len());
-                pad_rows(layout, x, rows.start * window.stride_h, in_rows, band);
-                (&*band, in_rows * layout.pitch)
+                copy_rows(layout, x, first_row, in_rows, band);
+                let step = window.stride_h / layout.copied_step;
+                (&*band, layout.channel_stride(in_rows), layout.pitch(), step)
             } else {
-                (
-                    &x[(rows.start * window.stride_h * layout.pitch).min(x.len())..],
-                    g.in_h() * g.in_w(),
-                )
+                let first = (first_row * g.in_w()).min(x.len());
+                (&x[first..], g.in_h() * g.in_w(), g.in_w(), window.stride_h)
             };
+            let (mut area_rows, mut area_cols) = (rows.len(), out_w);
+            let single = (window.kernel_h, window.kernel_w) == (1, 1);
+            if single && step * pitch == out_w {
+                // Rows follow one another without a gap: they are one.
+                (area_rows, area_cols) = (1, area_rows * area_cols);
+            }
             for (i, y) in y.chunks_mut(layout.width * plane_len).enumerate() {
-                let channels = layout.channels(first_block + i).len();
-                let w = &packed[i * layout.packed_len()..][..layout.packed_len()];
-                let bias = &bias[i * layout.width..][..layout.width];
-                let mut offsets = [0; crate::kernels::MAX_PIXELS];
-                let mut run = |pixels: Range<usize>, step: usize| {
-                    let (mut row, mut col) = (pixels.start / out_w, pixels.start % out_w);
-                    for offset in &mut offsets[..pixels.len()] {
-                        *offset = row * window.stride_h * layout.pitch + col * window.stride_w;
-                        col += 1;
-                        if col == out_w {
-                            (row, col) = (row + 1, 0);
-                        }
-                    }
-                    // Where a channel has one tap, channels are walked over in the innermost loop.
-                    let (mut taps, mut strides) = (
-                        [g.in_c(), window.kernel_h, window.kernel_w],
-                        [channel_stride, window.dilation_h * layout.pitch, window.dilation_w],
-                    );
-                    if taps[1..] == [1, 1] {
-                        let inner = layout.inner_channels();
-                        taps = [g.in_c() / inner, 1, inner];
-                        strides = [inner * channel_stride, 0, channel_stride];
-                    }
-                    layout.kernels.direct(Tile {
-                        x: source,
-                        channel_stride: strides[0],
-                        row_stride: strides[1],
-                        col_stride: strides[2],
-                        offsets: &offsets[..pixels.len()],
-                        step,
-                        taps,
-                        w,
-                        bias,
-                        vectors: layout.vectors,
-                        y: &mut y[rows.start * out_w + pixels.start..],
-                        y_stride: plane_len,
-                        out_channels: channels,
-                        relu,
-                    });
-                };
-                let step = if STEPS.contains(&window.stride_w) { window.stride_w } else { 0 };
-                if out_w >= WIDE_ROW {
-                    for row in 0..rows.len() {
-                        for cols in even_parts(out_w, layout.kernels.direct_pixels) {
-                            let start = row * out_w;
-                            run(start + cols.start..start + cols.end, step);
-                        }
-                    }
-                } else {
-                    for pixels in even_parts(rows.len() * out_w, layout.kernels.direct_pixels) {
-                        run(pixels, 0);
-                    }
-                }
+                layout.kernels.direct(Area {
+                    x: source,
+                    channels: g.in_c(),
+                    channel_stride,
+                    kernel_rows: window.kernel_h,
+                    kernel_row_stride: window.dilation_h * pitch,
+                    kernel_cols: &kernel_cols[..window.kernel_w],
+                    row_stride: step * pitch,
+                    w: &packed[i * layout.packed_len()..][..layout.packed_len()],
+                    bias: &bias[i * layout.width..][..layout.width],
+                    vectors: layout.vectors,
+                    rows: area_rows,
+                    cols: area_cols,
+                    y: &mut y[rows.start * out_w..],
+                    y_stride: plane_len,
+                    y_pitch: out_w,
+                    out_channels: layout.channels(first_block + i).len(),
+                    relu,
+                });
             }
         }
     }
 }
 
-/// Cuts `0..len` into as few parts of at most `most` as there can be, of nearly one size.
-fn even_parts(len: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
-    let parts = len.div_ceil(most).max(1);
-    (0..parts).map(move |part| part * len / parts..(part + 1) * len / parts)
-}
-
-/// Copies rows `first..first + rows` of the padded input, all channels, into `band`.
-fn pad_rows<T: ConvScalar>(
+/// Copies the rows under some output rows, all channels, into `band`.
+fn copy_rows<T: ConvScalar>(
     layout: &Layout<'_, T>,
     x: &[T],
     first: usize,
     rows: usize,
     band: &mut [T],
 ) {
-    let (in_h, in_w, padding) = (layout.g.in_h(), layout.g.in_w(), layout.g.window().padding);
-    let channels = band.chunks_exact_mut(rows * layout.pitch).zip(x.chunks_exact(in_h * in_w));
-    for (band, x) in channels {
-        // All of it at once: the borders are many short pieces.
-        band.fill(T::ZERO);
-        for (row, band) in band.chunks_exact_mut(layout.pitch).enumerate() {
-            let source = (first + row).checked_sub(padding.top).filter(|&row| row < in_h);
-            if let Some(row) = source {
-                band[padding.left..][..in_w].copy_from_slice(&x[row * in_w..][..in_w]);
-            }
-        }
+    let (in_h, in_w, window) = (layout.g.in_h(), layout.g.in_w(), layout.g.window());
+    let channels = band.chunks_mut(layout.channel_stride(rows)).take(layout.g.in_c());
+    for (channel, band) in channels.enumerate() {
+        let band = &mut band[..rows * layout.pitch()];
+        layout.kernels.copy_rows(Rows {
+            x,
+            plane: channel * in_h * in_w,
+            in_h,
+            in_w,
+            first,
+            step: layout.copied_step,
+            top: window.padding.top,
+            left: window.padding.left,
+            stride: window.stride_w,
+            places: layout.places,
+            phase: layout.phase,
+            band,
+        });
     }
 }

@@ -136,16 +136,20 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
     fn copy(&self, x: &[T], first: usize, rows: usize, band: &mut [T]) {
         let (in_h, in_w, window) = (self.g.in_h(), self.g.in_w(), self.g.window());
         let padding = window.padding;
-        let channels = band.chunks_exact_mut(rows * self.pitch).zip(x.chunks_exact(in_h * in_w));
-        for (band, x) in channels {
+        for (channel, band) in
+            band.chunks_exact_mut(rows * self.pitch).take(self.g.in_c()).enumerate()
+        {
             self.kernels.copy_rows(Rows {
                 x,
+                plane: channel * in_h * in_w,
                 in_h,
                 in_w,
                 first,
+                step: 1,
                 top: padding.top,
                 left: padding.left,
                 stride: window.stride_w,
+                places: window.stride_w,
                 phase: self.phase,
                 band,
             });

@@ -75,6 +75,7 @@ impl Conv2dPlan {
         let reason = "the faster ones need more workspace than is allowed";
         let fitting = [Algorithm::Direct, Algorithm::Im2colGemm, Algorithm::Naive]
             .into_iter()
+            .filter(|&algorithm| algorithm != Algorithm::Direct || direct::fits(&self.group))
             .map(|algorithm| Self { algorithm, reason, ..self })
             .find(|plan| plan.max_workspace_bytes() <= max);
         Ok(fitting.expect("the last needs none"))

@@ -297,6 +297,19 @@ fn an_algorithm_that_does_not_serve_says_what_it_needs() {
 }
 
 #[test]
+fn direct_is_refused_for_kernels_of_too_many_columns() {
+    let plan = |columns, algorithm| {
+        let conv = Conv2d::new(600, 1, 300, 1, Window::new(1, columns));
+        Conv2dPlan::new(conv, Options::with_algorithm(algorithm))
+    };
+    assert!(plan(256, Algorithm::Direct).is_ok());
+    let error = plan(257, Algorithm::Direct).expect_err("one more than it takes");
+    assert_message(&error, &["direct", "up to 256 columns", "257"]);
+    let auto = plan(257, Algorithm::Auto).expect("another serves");
+    assert_eq!(auto.algorithm(), Algorithm::Im2colGemm);
+}
+
+#[test]
 fn kernels_that_the_cpu_lacks() {
     let error = KernelSet::named("sse9").expect_err("there is no such set");
     assert_message(&error, &["\"sse9\"", "scalar"]);

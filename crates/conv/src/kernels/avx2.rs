@@ -88,17 +88,30 @@ impl Vector for F32x8 {
     }
 
     #[inline(always)]
-    unsafe fn store_transposed(rows: &[Self], p: *mut f32, stride: usize, lanes: usize) {
+    unsafe fn store_transposed(
+        rows: &[Self; 16],
+        count: usize,
+        p: *mut f32,
+        stride: usize,
+        lanes: usize,
+    ) {
         // SAFETY: the caller guarantees AVX2 and FMA, and that the elements named are writable.
         unsafe {
             let mut r = [_mm256_setzero_ps(); 8];
-            for (r, row) in r.iter_mut().zip(rows) {
-                *r = row.0;
+            for i in 0..8 {
+                r[i] = rows[i].0;
             }
             transpose(&mut r);
-            let mask = first(rows.len());
+            let mask = first(count);
+            if lanes == 8 && count == 8 {
+                // A loop that can be unrolled: its registers need not go through memory.
+                for l in 0..8 {
+                    _mm256_storeu_ps(p.add(l * stride), r[l]);
+                }
+                return;
+            }
             for (l, &r) in r.iter().enumerate().take(lanes) {
-                if rows.len() == 8 {
+                if count == 8 {
                     _mm256_storeu_ps(p.add(l * stride), r);
                 } else {
                     _mm256_maskstore_ps(p.add(l * stride), mask, r);

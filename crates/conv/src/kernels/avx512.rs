@@ -85,15 +85,28 @@ impl Vector for F32x16 {
     }
 
     #[inline(always)]
-    unsafe fn store_transposed(rows: &[Self], p: *mut f32, stride: usize, lanes: usize) {
+    unsafe fn store_transposed(
+        rows: &[Self; 16],
+        count: usize,
+        p: *mut f32,
+        stride: usize,
+        lanes: usize,
+    ) {
         // SAFETY: the caller guarantees AVX-512F, and that the elements named are writable.
         unsafe {
             let mut r = [_mm512_setzero_ps(); 16];
-            for (r, row) in r.iter_mut().zip(rows) {
-                *r = row.0;
+            for i in 0..16 {
+                r[i] = rows[i].0;
             }
             transpose(&mut r);
-            let mask = first(rows.len());
+            let mask = first(count);
+            if lanes == 16 {
+                // A loop that can be unrolled: its registers need not go through memory.
+                for l in 0..16 {
+                    _mm512_mask_storeu_ps(p.add(l * stride), mask, r[l]);
+                }
+                return;
+            }
             for (l, &r) in r.iter().enumerate().take(lanes) {
                 _mm512_mask_storeu_ps(p.add(l * stride), mask, r);
             }

@@ -1,225 +1,262 @@
-//! One tile of a direct convolution: some pixels of the output times some output channels.
+//! Tiles of a direct convolution: some pixels of the output times some output channels.
+
+use std::array::from_fn;
 
 use super::vector::Vector;
 
-/// The most pixels that a tile of any instruction set has.
-pub(crate) const MAX_PIXELS: usize = 14;
-
 /// Sums of more than about so many terms are added up in parts, each of whole channels: rounding
 /// errors grow with the length of a sum.
-pub(crate) const SUM: usize = 1024;
+const SUM: usize = 1024;
 
-/// How many elements behind the last pixel of a tile those of the next are expected.
-const AHEAD: usize = 16;
+/// The most pixels that a tile of any instruction set has.
+const MAX_PIXELS: usize = 28;
 
-/// The steps from pixel to pixel that have kernels of their own.
-pub(crate) const STEPS: [usize; 3] = [1, 2, 4];
+/// How far from the first pixel of a tile the input is asked for.
+const PIXELS_AHEAD: usize = 32;
 
-/// What a tile is computed from.
+/// How many taps ahead weights are asked for.
+const AHEAD: usize = 8;
+
+/// What an area of the output is computed from.
 ///
 /// Output channels stand in the lanes of `vectors` registers; the pixels are broadcast one by one
-/// straight out of the rows of the input, so that stride and dilation are only displacements.
-pub(crate) struct Tile<'a, T> {
-    /// The input: channel `ic`, row `kh` and column `kw` of the window of pixel `p` stand at
-    /// `ic * channel_stride + kh * row_stride + kw * col_stride + offsets[p]`.
+/// straight out of the rows of the input, so that a window and its dilation are only displacements.
+pub(crate) struct Area<'a, T> {
+    /// The input: the factor of channel `ic`, kernel row `kh` and kernel column `kw` for the pixel
+    /// `(row, col)` stands at
+    /// `ic * channel_stride + kh * kernel_row_stride + kernel_cols[kw] + row * row_stride + col`.
     pub(crate) x: &'a [T],
+    pub(crate) channels: usize,
     pub(crate) channel_stride: usize,
+    pub(crate) kernel_rows: usize,
+    pub(crate) kernel_row_stride: usize,
+    pub(crate) kernel_cols: &'a [usize],
     pub(crate) row_stride: usize,
-    pub(crate) col_stride: usize,
-    pub(crate) offsets: &'a [usize],
-    /// By how much each offset is more than the one before, if it is always as much and one of
-    /// [`STEPS`]; else 0.
-    pub(crate) step: usize,
-    /// `[channels, kernel_h, kernel_w]`.
-    pub(crate) taps: [usize; 3],
-    /// The weights, `(channels, kernel_h, kernel_w, vectors * LANES)`.
+    /// The weights, `(channels, kernel rows, kernel columns, vectors * LANES)`.
     pub(crate) w: &'a [T],
-    /// What each sum begins with, `vectors * LANES` elements.
+    /// What is added to each sum, `vectors * LANES` elements.
     pub(crate) bias: &'a [T],
     /// Registers of output channels, 1 or 2.
     pub(crate) vectors: usize,
-    /// The output: channel `oc`, pixel `p` goes to `oc * y_stride + p`.
+    /// Pixels of the area.
+    pub(crate) rows: usize,
+    pub(crate) cols: usize,
+    /// The output: channel `oc`, pixel `(row, col)` goes to `oc * y_stride + row * y_pitch + col`.
     pub(crate) y: &'a mut [T],
     pub(crate) y_stride: usize,
+    pub(crate) y_pitch: usize,
     /// How many output channels there are, at most `vectors * LANES`.
     pub(crate) out_channels: usize,
     /// Whether negative sums become 0.
     pub(crate) relu: bool,
 }
 
-impl<T> Tile<'_, T> {
-    /// Panics if a tile would reach beyond its slices: the proof that the kernels below stand on.
-    pub(crate) fn check(&self, lanes: usize, max_pixels: usize) {
-        let [channels, kernel_h, kernel_w] = self.taps;
-        let pixels = self.offsets.len();
-        assert!((1..=max_pixels).contains(&pixels) && (1..=2).contains(&self.vectors));
+impl<T> Area<'_, T> {
+    /// Panics if it would reach beyond its slices: the proof that the kernels below stand on.
+    pub(crate) fn check(&self, lanes: usize) {
+        assert!((1..=2).contains(&self.vectors) && self.rows > 0 && self.cols > 0);
         let width = self.vectors * lanes;
         assert!((1..=width).contains(&self.out_channels));
         assert!(self.bias.len() >= width);
-        assert!(self.w.len() >= channels * kernel_h * kernel_w * width);
-        assert!(self.y.len() >= (self.out_channels - 1) * self.y_stride + pixels);
-        if channels * kernel_h * kernel_w > 0 {
-            let last = (channels - 1) * self.channel_stride
-                + (kernel_h - 1) * self.row_stride
-                + (kernel_w - 1) * self.col_stride;
-            assert!(self.offsets.iter().all(|&offset| offset + last < self.x.len()));
-            if self.step > 0 {
-                assert!(self.offsets[0] + (pixels - 1) * self.step + last < self.x.len());
-            }
+        let taps = self.channels * self.kernel_rows * self.kernel_cols.len();
+        assert!(self.w.len() >= taps * width);
+        let last = (self.rows - 1) * self.y_pitch + self.cols - 1;
+        assert!((self.out_channels - 1) * self.y_stride + last < self.y.len());
+        if taps > 0 {
+            let col = self.kernel_cols.iter().max().expect("there are taps");
+            let tap = (self.channels - 1) * self.channel_stride
+                + (self.kernel_rows - 1) * self.kernel_row_stride
+                + col;
+            assert!(tap + (self.rows - 1) * self.row_stride + self.cols - 1 < self.x.len());
         }
     }
 }
 
-/// A tile of `P` pixels and `N` registers.
+/// How many columns a tile may have.
+pub(crate) struct Limits {
+    /// If it has one row.
+    pub(crate) cols: usize,
+    /// If it has two, with one and two registers of output channels.
+    pub(crate) by_2: [usize; 2],
+    /// If it has four.
+    pub(crate) by_4: [usize; 2],
+}
+
+/// Cuts an area into tiles, and calls `f` for each with its first row and column and how many it has.
+// Not with a structure of them: it would go through memory, behind the stores of the tile before.
+#[inline(always)]
+pub(crate) fn for_each_tile<'a, T>(
+    area: &mut Area<'a, T>,
+    limits: &Limits,
+    mut f: impl FnMut(&mut Area<'a, T>, usize, usize, usize, usize),
+) {
+    let parts = area.cols.div_ceil(limits.cols);
+    // Of the widest tile.
+    let cols = area.cols.div_ceil(parts);
+    let fits = |limits: [usize; 2]| cols <= limits[area.vectors - 1];
+    let most = if fits(limits.by_4) {
+        4
+    } else if fits(limits.by_2) {
+        2
+    } else {
+        1
+    };
+    let mut row = 0;
+    while row < area.rows {
+        let mut rows = most;
+        while rows > area.rows - row {
+            rows /= 2;
+        }
+        for part in 0..parts {
+            let col = part * area.cols / parts;
+            let cols = (part + 1) * area.cols / parts - col;
+            f(area, row, col, rows, cols);
+        }
+        row += rows;
+    }
+}
+
+/// The sums of a tile: `(2, SUM_ROWS, LANES)` elements, pixels in rows.
+#[repr(align(64))]
+pub(crate) struct Sums<T>([T; 2 * SUM_ROWS * 16]);
+
+/// A transpose reads 16 rows from any pixel on that begins one: the last is the second half of
+/// [`MAX_PIXELS`].
+const SUM_ROWS: usize = 32;
+
+impl<T: Copy + Default> Sums<T> {
+    pub(crate) fn new() -> Self {
+        Self([T::default(); 2 * SUM_ROWS * 16])
+    }
+}
+
+/// Sums a tile of `R` rows of `P` pixels and `N` registers.
 ///
 /// # Safety
 ///
-/// The CPU has the instruction set of `V`, and [`Tile::check`] has passed.
+/// The CPU has the instruction set of `V`, [`Area::check`] has passed, the tile lies within the area,
+/// and `N`, `R` and `P` are its registers, rows and columns.
 #[inline(always)]
-pub(crate) unsafe fn tile<V: Vector, const P: usize, const N: usize, const STEP: usize>(
-    tile: &mut Tile<'_, V::Elem>,
+pub(crate) unsafe fn tile<V: Vector, const N: usize, const R: usize, const P: usize>(
+    area: &Area<'_, V::Elem>,
+    first_row: usize,
+    first_col: usize,
+    sums: &mut Sums<V::Elem>,
 ) {
-    let [channels, kernel_h, kernel_w] = tile.taps;
-    let mut offsets = [0; P];
-    offsets.copy_from_slice(&tile.offsets[..P]);
-    // SAFETY: every element read lies within `x`, `w` and `bias`, and every element written within
-    // `y`, as `check` has shown: of `x` the largest index is that of the last tap of the pixel with
-    // the largest offset, `w` and `bias` are read in steps of `N * LANES` once per tap, and of `y`
-    // only `out_channels` rows of `P` elements are written. The caller guarantees the CPU.
+    const { assert!(R * P <= MAX_PIXELS && N <= 2 && V::LANES <= 16) };
+    let to = sums.0.as_mut_ptr();
+    let taps = (area.kernel_rows * area.kernel_cols.len()).max(1);
+    let part = (SUM / taps).max(1);
+    // SAFETY: every element read lies within `x` and `w`, as `check` has shown: of `x` the largest
+    // index is that of the last tap of the last pixel of the area, and `w` is read in steps of
+    // `N * LANES` once per tap. `sums` has room for `N` times as many rows as a tile may have pixels.
+    // The caller guarantees the CPU.
     unsafe {
         // Each channel of the output is a line of the cache of its own, to be had before the sums
         // are done.
-        for channel in 0..tile.out_channels {
-            V::prefetch_to_write(tile.y.as_mut_ptr().wrapping_add(channel * tile.y_stride));
+        let y = area.y.as_ptr().wrapping_add(first_row * area.y_pitch + first_col).cast_mut();
+        for channel in 0..area.out_channels {
+            V::prefetch_to_write(y.wrapping_add(channel * area.y_stride));
         }
-        let mut totals = [[V::splat(V::Elem::default()); N]; P];
-        for n in 0..N {
-            let bias = V::load(tile.bias.as_ptr().add(n * V::LANES));
-            for p in 0..P {
-                totals[p][n] = bias;
-            }
-        }
-        let block = (SUM / (kernel_h * kernel_w).max(1)).max(1);
-        let mut w = tile.w.as_ptr();
-        let mut channel = tile.x.as_ptr();
-        let mut left = channels;
-        while left > 0 {
-            // Begun anew for each part: sums that live on from part to part are not kept in
-            // registers by the compiler.
-            let mut sums = [[V::splat(V::Elem::default()); N]; P];
-            for _ in 0..left.min(block) {
+        let rows: [usize; R] = from_fn(|r| r * area.row_stride);
+        let mut w = area.w.as_ptr();
+        let mut channel = area.x.as_ptr().wrapping_add(first_row * area.row_stride + first_col);
+        let mut left = area.channels;
+        loop {
+            let mut sums = [[[V::splat(V::Elem::default()); N]; P]; R];
+            for _ in 0..left.min(part) {
                 let mut row = channel;
-                for _ in 0..kernel_h {
-                    let mut x = row;
-                    for _ in 0..kernel_w {
-                        let mut weights = [V::splat(V::Elem::default()); N];
-                        for n in 0..N {
-                            weights[n] = V::load(w.add(n * V::LANES));
-                        }
-                        // The pixels of the next tile, which stand at a distance from channel to
+                for _ in 0..area.kernel_rows {
+                    for &col in area.kernel_cols {
+                        let x = row.wrapping_add(col);
+                        let weights: [V; N] = from_fn(|n| V::load(w.add(n * V::LANES)));
+                        // The pixels of the next tiles, which stand at a distance from channel to
                         // channel that no hardware foresees.
-                        V::prefetch(x.wrapping_add(offsets[P - 1] + AHEAD));
+                        V::prefetch(x.wrapping_add(PIXELS_AHEAD));
                         for n in 0..N {
-                            V::prefetch(w.wrapping_add((8 * N + n) * V::LANES));
+                            V::prefetch(w.wrapping_add((AHEAD * N + n) * V::LANES));
                         }
-                        for p in 0..P {
-                            let at = if STEP > 0 { offsets[0] + p * STEP } else { offsets[p] };
-                            let pixel = V::splat(*x.add(at));
-                            for n in 0..N {
-                                sums[p][n] = pixel.mul_add(weights[n], sums[p][n]);
+                        for r in 0..R {
+                            for p in 0..P {
+                                let pixel = V::splat(*x.add(rows[r] + p));
+                                for n in 0..N {
+                                    sums[r][p][n] = pixel.mul_add(weights[n], sums[r][p][n]);
+                                }
                             }
                         }
                         w = w.add(N * V::LANES);
-                        x = x.wrapping_add(tile.col_stride);
                     }
-                    row = row.wrapping_add(tile.row_stride);
+                    row = row.wrapping_add(area.kernel_row_stride);
                 }
-                channel = channel.wrapping_add(tile.channel_stride);
+                channel = channel.wrapping_add(area.channel_stride);
             }
-            for p in 0..P {
-                for n in 0..N {
-                    totals[p][n] = totals[p][n].add(sums[p][n]);
+            let first = left == area.channels;
+            for r in 0..R {
+                for p in 0..P {
+                    for n in 0..N {
+                        let to = to.add((n * SUM_ROWS + r * P + p) * V::LANES);
+                        let sum = sums[r][p][n];
+                        // What the parts before have come to.
+                        let sum = if first { sum } else { V::load(to).add(sum) };
+                        sum.store(to);
+                    }
                 }
             }
-            left -= left.min(block);
-        }
-        if tile.relu {
-            for p in 0..P {
-                for n in 0..N {
-                    totals[p][n] = totals[p][n].relu();
-                }
-            }
-        }
-        for n in 0..N {
-            let first = n * V::LANES;
-            let lanes = tile.out_channels.saturating_sub(first).min(V::LANES);
-            let mut from = 0;
-            while from < P {
-                let to = (from + V::LANES).min(P);
-                let mut rows = [V::splat(V::Elem::default()); MAX_PIXELS];
-                for p in from..to {
-                    rows[p - from] = totals[p][n];
-                }
-                let y = tile.y.as_mut_ptr().wrapping_add(first * tile.y_stride + from);
-                if lanes > 0 {
-                    V::store_transposed(&rows[..to - from], y, tile.y_stride, lanes);
-                }
-                from = to;
+            left -= left.min(part);
+            if left == 0 {
+                break;
             }
         }
     }
 }
 
-/// Writes the weights of up to `vectors * LANES` output channels so that the tiles read them in
-/// order: `(channels * kernel_h * kernel_w, vectors * LANES)`, with 0 for channels that are not there.
-pub(crate) struct Pack<'a, T> {
-    /// The weights of the output channels: `taps` elements of each, a row of `row_stride` apart.
-    pub(crate) w: &'a [T],
-    pub(crate) row_stride: usize,
-    /// Channels, kernel rows and kernel columns, multiplied.
-    pub(crate) taps: usize,
-    /// How many output channels there are.
-    pub(crate) out_channels: usize,
-    /// The width of the packed weights, a multiple of `LANES`.
-    pub(crate) width: usize,
-    /// Where they go, `taps * width` elements.
-    pub(crate) packed: &'a mut [T],
-}
-
-impl<T> Pack<'_, T> {
-    /// Panics if it would reach beyond its slices.
-    pub(crate) fn check(&self, lanes: usize) {
-        assert!(self.width.is_multiple_of(lanes) && self.out_channels <= self.width);
-        assert!(self.taps <= self.row_stride || self.out_channels < 2);
-        if self.out_channels > 0 {
-            assert!(self.w.len() >= (self.out_channels - 1) * self.row_stride + self.taps);
-        }
-        assert!(self.packed.len() >= self.taps * self.width);
-    }
-}
-
+/// Writes the sums of a tile to the output, with the bias and what else is done to them.
+///
 /// # Safety
 ///
-/// The CPU has the instruction set of `V`, and [`Pack::check`] has passed.
+/// The CPU has the instruction set of `V`, [`Area::check`] has passed, the tile lies within the area,
+/// and it is one of those that [`tile`] is compiled for.
 #[inline(always)]
-pub(crate) unsafe fn pack<V: Vector>(pack: &mut Pack<'_, V::Elem>) {
-    let Pack { taps, row_stride, out_channels, width, .. } = *pack;
-    // SAFETY: the caller guarantees the CPU. Row `first + r` of `w` exists where it is below
-    // `out_channels`, and of a row only `count` elements from `tap` on are read; `count` rows of
-    // `LANES` elements are written, `tap + count <= taps` and `first + LANES <= width`.
+pub(crate) unsafe fn finish<V: Vector>(
+    area: &mut Area<'_, V::Elem>,
+    first_row: usize,
+    first_col: usize,
+    (tile_rows, tile_cols): (usize, usize),
+    sums: &Sums<V::Elem>,
+) {
+    // Pixels that follow one another in the output: all, or those of a row.
+    let (runs, run) = match area.y_pitch == tile_cols {
+        true => (1, tile_rows * tile_cols),
+        false => (tile_rows, tile_cols),
+    };
+    // SAFETY: the caller guarantees the CPU. `y` is written where the tile lies. Of `sums`, `LANES`
+    // rows are read from the beginning of each `LANES` pixels of a run on: at most from pixel 16 of 28,
+    // or from the last of two rows of 14.
     unsafe {
-        for first in (0..width).step_by(V::LANES) {
-            for tap in (0..taps).step_by(V::LANES) {
-                let count = V::LANES.min(taps - tap);
-                let mut rows = [V::splat(V::Elem::default()); 16];
-                for (r, row) in rows.iter_mut().enumerate().take(V::LANES) {
-                    if first + r < out_channels {
-                        let p = pack.w.as_ptr().add((first + r) * row_stride + tap);
-                        *row = if count == V::LANES { V::load(p) } else { V::load_first(p, count) };
+        for n in 0..area.vectors {
+            let lanes = area.out_channels.saturating_sub(n * V::LANES).min(V::LANES);
+            if lanes == 0 {
+                break;
+            }
+            let bias = V::load(area.bias.as_ptr().add(n * V::LANES));
+            let zero = V::splat(V::Elem::default());
+            for r in 0..runs {
+                for p in (0..run).step_by(V::LANES) {
+                    let from = sums.0.as_ptr().add((n * SUM_ROWS + r * run + p) * V::LANES);
+                    let mut rows = [zero; 16];
+                    for i in 0..V::LANES {
+                        rows[i] = V::load(from.add(i * V::LANES)).add(bias);
                     }
+                    if area.relu {
+                        for i in 0..V::LANES {
+                            rows[i] = rows[i].relu();
+                        }
+                    }
+                    let pixel = (first_row + r) * area.y_pitch + first_col + p;
+                    let y = area.y.as_mut_ptr().add(n * V::LANES * area.y_stride + pixel);
+                    let count = V::LANES.min(run - p);
+                    V::store_transposed(&rows, count, y, area.y_stride, lanes);
                 }
-                let to = pack.packed.as_mut_ptr().add(tap * width + first);
-                V::store_transposed(&rows[..V::LANES], to, width, count);
             }
         }
     }

@@ -17,13 +17,15 @@ mod fma;
 pub(crate) mod lanes;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+mod pack;
 mod scalar;
 mod set;
 mod vector;
 pub(crate) mod winograd;
 
-pub(crate) use direct::{MAX_PIXELS, Pack, STEPS, SUM, Tile};
+pub(crate) use direct::Area;
 pub use fma::{FmaBurst, fma_burst};
+pub(crate) use pack::Pack;
 pub use set::KernelSet;
 
 /// The kernels of one instruction set for one element type.
@@ -33,9 +35,7 @@ pub struct Kernels<T: 'static> {
     pub(crate) set: KernelSet,
     /// Elements in a register.
     pub(crate) lanes: usize,
-    /// The most pixels in a tile of the direct convolution.
-    pub(crate) direct_pixels: usize,
-    direct: unsafe fn(&mut Tile<'_, T>),
+    direct: unsafe fn(&mut Area<'_, T>),
     pack: unsafe fn(&mut Pack<'_, T>),
     /// How many output channels are summed at a time with pixels in the lanes.
     pub(crate) lanes_rows: usize,
@@ -51,15 +51,15 @@ pub struct Kernels<T: 'static> {
 }
 
 impl<T> Kernels<T> {
-    /// Computes a tile; overwrites its output.
+    /// Computes an area of the output; overwrites it.
     ///
     /// # Panics
     ///
-    /// If the tile reaches beyond its slices.
-    pub(crate) fn direct(&self, mut tile: Tile<'_, T>) {
-        tile.check(self.lanes, self.direct_pixels);
-        // SAFETY: the tile has been checked, and a table exists only for a CPU that can run it.
-        unsafe { (self.direct)(&mut tile) }
+    /// If the area reaches beyond its slices.
+    pub(crate) fn direct(&self, mut area: Area<'_, T>) {
+        area.check(self.lanes);
+        // SAFETY: the area has been checked, and a table exists only for a CPU that can run it.
+        unsafe { (self.direct)(&mut area) }
     }
 
     /// Packs weights; overwrites `packed`.
@@ -141,46 +141,73 @@ impl<T> Kernels<T> {
 
 /// Defines the functions of one table and the table itself.
 ///
-/// `[..]` lists how many pixels a tile may have.
+/// The lists say how many columns of how many rows a tile of the direct convolution may have; `|`
+/// separates what one register and two registers of output channels leave room for.
 macro_rules! table {
-    ($name:ident, $set:ident, $elem:ty, $vector:ty, $(#[$feature:meta])? [$($pixels:literal)*], $rows:literal) => {
+    ($name:ident, $set:ident, $elem:ty, $vector:ty, $(#[$feature:meta])? $rows:literal,
+        1: [$($one:literal)*], 2: [$($two_1:literal)* | $($two_2:literal)*],
+        4: [$($four_1:literal)* | $($four_2:literal)*]) => {
         mod $name {
-            use super::direct::{self, Pack, Tile};
+            use super::direct::{self, Area};
+            use super::pack::{self, Pack};
             use super::{lanes, winograd};
             use super::vector::Vector;
             use super::{KernelSet, Kernels};
 
             $(#[$feature])?
-            unsafe fn tile<const P: usize, const N: usize, const S: usize>(t: &mut Tile<'_, $elem>) {
+            unsafe fn tile<const N: usize, const R: usize, const P: usize>(
+                area: &Area<'_, $elem>,
+                row: usize,
+                col: usize,
+                sums: &mut direct::Sums<$elem>,
+            ) {
                 // SAFETY: that of the caller, who has made sure of the CPU and the slices.
-                unsafe { direct::tile::<$vector, P, N, S>(t) }
+                unsafe { direct::tile::<$vector, N, R, P>(area, row, col, sums) }
             }
 
-            unsafe fn direct(t: &mut Tile<'_, $elem>) {
+            $(#[$feature])?
+            unsafe fn finish(
+                area: &mut Area<'_, $elem>,
+                row: usize,
+                col: usize,
+                rows: usize,
+                cols: usize,
+                sums: &direct::Sums<$elem>,
+            ) {
                 // SAFETY: as above.
-                unsafe {
-                    match (t.offsets.len(), t.vectors, t.step) {
-                        $(
-                            ($pixels, 1, 0) => tile::<$pixels, 1, 0>(t),
-                            ($pixels, 1, 1) => tile::<$pixels, 1, 1>(t),
-                            ($pixels, 1, 2) => tile::<$pixels, 1, 2>(t),
-                            ($pixels, 1, 4) => tile::<$pixels, 1, 4>(t),
-                            ($pixels, 2, 0) => tile::<$pixels, 2, 0>(t),
-                            ($pixels, 2, 1) => tile::<$pixels, 2, 1>(t),
-                            ($pixels, 2, 2) => tile::<$pixels, 2, 2>(t),
-                            ($pixels, 2, 4) => tile::<$pixels, 2, 4>(t),
-                        )*
-                        (pixels, vectors, _) => {
-                            unreachable!("a tile of {pixels} pixels and {vectors} registers")
+                unsafe { direct::finish::<$vector>(area, row, col, (rows, cols), sums) }
+            }
+
+            unsafe fn direct(area: &mut Area<'_, $elem>) {
+                const LIMITS: direct::Limits = direct::Limits {
+                    cols: [$($one),*].len(),
+                    by_2: [[$($two_1),*].len(), [$($two_2),*].len()],
+                    by_4: [[$($four_1),*].len(), [$($four_2),*].len()],
+                };
+                let mut sums = direct::Sums::new();
+                direct::for_each_tile(area, &LIMITS, |area, row, col, rows, cols| {
+                    // SAFETY: as above; the tile is one of the area.
+                    unsafe {
+                        match (area.vectors, rows, cols) {
+                            $((1, 1, $one) => tile::<1, 1, $one>(area, row, col, &mut sums),)*
+                            $((2, 1, $one) => tile::<2, 1, $one>(area, row, col, &mut sums),)*
+                            $((1, 2, $two_1) => tile::<1, 2, $two_1>(area, row, col, &mut sums),)*
+                            $((2, 2, $two_2) => tile::<2, 2, $two_2>(area, row, col, &mut sums),)*
+                            $((1, 4, $four_1) => tile::<1, 4, $four_1>(area, row, col, &mut sums),)*
+                            $((2, 4, $four_2) => tile::<2, 4, $four_2>(area, row, col, &mut sums),)*
+                            (vectors, rows, cols) => unreachable!(
+                                "a tile of {rows} by {cols} pixels and {vectors} registers"
+                            ),
                         }
+                        finish(area, row, col, rows, cols, &sums);
                     }
-                }
+                });
             }
 
             $(#[$feature])?
             unsafe fn pack(p: &mut Pack<'_, $elem>) {
                 // SAFETY: as above.
-                unsafe { direct::pack::<$vector>(p) }
+                unsafe { pack::pack::<$vector>(p) }
             }
 
             $(#[$feature])?
@@ -286,7 +313,6 @@ macro_rules! table {
             pub(super) static TABLE: Kernels<$elem> = Kernels {
                 set: KernelSet::$set,
                 lanes: <$vector as Vector>::LANES,
-                direct_pixels: [$($pixels),*].len(),
                 direct,
                 pack,
                 lanes_rows: $rows,
@@ -305,18 +331,21 @@ macro_rules! table {
 
 #[cfg(target_arch = "x86_64")]
 table!(avx512_f32, Avx512, f32, super::avx512::F32x16,
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-    [1 2 3 4 5 6 7 8 9 10 11 12 13 14], 8);
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")] 8,
+    1: [1 2 3 4 5 6 7 8 9 10 11 12 13 14],
+    2: [1 2 3 4 5 6 7 8 9 10 11 12 13 14 | 1 2 3 4 5 6 7], 4: [1 2 3 | 1 2 3]);
 #[cfg(target_arch = "x86_64")]
 table!(avx2_f32, Avx2, f32, super::avx2::F32x8,
-    #[target_feature(enable = "avx2,fma")]
-    [1 2 3 4 5 6], 4);
+    #[target_feature(enable = "avx2,fma")] 4,
+    1: [1 2 3 4 5 6], 2: [1 2 3 4 5 6 | 1 2 3], 4: [1 2 3 | 1]);
 #[cfg(target_arch = "aarch64")]
 table!(neon_f32, Neon, f32, super::neon::F32x4,
-    #[target_feature(enable = "neon")]
-    [1 2 3 4 5 6 7 8], 4);
-table!(scalar_f32, Scalar, f32, super::scalar::Four<f32>, [1 2 3 4], 4);
-table!(scalar_f64, Scalar, f64, super::scalar::Four<f64>, [1 2 3 4], 4);
+    #[target_feature(enable = "neon")] 4,
+    1: [1 2 3 4 5 6 7 8], 2: [1 2 3 4 5 6 7 8 | 1 2 3 4], 4: [1 2 3 | 1 2]);
+table!(scalar_f32, Scalar, f32, super::scalar::Four<f32>, 4,
+    1: [1 2 3 4], 2: [1 2 | 1 2], 4: [1 | 1]);
+table!(scalar_f64, Scalar, f64, super::scalar::Four<f64>, 4,
+    1: [1 2 3 4], 2: [1 2 | 1 2], 4: [1 | 1]);
 
 /// The table of an instruction set, if the CPU has it. What a set does not have for f64 runs on
 /// the portable kernels.

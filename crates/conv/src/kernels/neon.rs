@@ -95,10 +95,16 @@ impl Vector for F32x4 {
     }
 
     #[inline(always)]
-    unsafe fn store_transposed(rows: &[Self], p: *mut f32, stride: usize, lanes: usize) {
+    unsafe fn store_transposed(
+        rows: &[Self; 16],
+        count: usize,
+        p: *mut f32,
+        stride: usize,
+        lanes: usize,
+    ) {
         // SAFETY: the caller guarantees NEON, and that the elements named are writable.
         unsafe {
-            if rows.len() == 4 && lanes == 4 {
+            if count == 4 && lanes == 4 {
                 let ab = vtrnq_f32(rows[0].0, rows[1].0);
                 let cd = vtrnq_f32(rows[2].0, rows[3].0);
                 let low = |a, b| vcombine_f32(vget_low_f32(a), vget_low_f32(b));
@@ -109,7 +115,7 @@ impl Vector for F32x4 {
                 vst1q_f32(p.add(3 * stride), high(ab.1, cd.1));
                 return;
             }
-            for (r, row) in rows.iter().enumerate() {
+            for (r, row) in rows.iter().enumerate().take(count) {
                 for (l, x) in row.to_array().into_iter().enumerate().take(lanes) {
                     *p.add(l * stride + r) = x;
                 }

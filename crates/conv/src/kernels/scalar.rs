@@ -79,9 +79,15 @@ impl<T: ConvScalar> Vector for Four<T> {
     }
 
     #[inline(always)]
-    unsafe fn store_transposed(rows: &[Self], p: *mut T, stride: usize, lanes: usize) {
+    unsafe fn store_transposed(
+        rows: &[Self; 16],
+        count: usize,
+        p: *mut T,
+        stride: usize,
+        lanes: usize,
+    ) {
         for l in 0..lanes {
-            for (r, row) in rows.iter().enumerate() {
+            for (r, row) in rows.iter().enumerate().take(count) {
                 // SAFETY: the caller guarantees that the elements named are writable.
                 unsafe { *p.add(l * stride + r) = row.0[l] }
             }

@@ -39,9 +39,15 @@ pub(crate) trait Vector: Copy {
     unsafe fn mul(self, b: Self) -> Self;
     /// `max(self, 0)`; NaN stays NaN.
     unsafe fn relu(self) -> Self;
-    /// Writes the transpose of the vectors: lane `l` of `rows[r]` goes to `p + l * stride + r`, for
-    /// `l < lanes`. `rows.len()` and `lanes` are at most `LANES`.
-    unsafe fn store_transposed(rows: &[Self], p: *mut Self::Elem, stride: usize, lanes: usize);
+    /// Writes the transpose of the first `count` vectors: lane `l` of `rows[r]` goes to
+    /// `p + l * stride + r`, for `l < lanes`. `count` and `lanes` are at most `LANES`.
+    unsafe fn store_transposed(
+        rows: &[Self; 16],
+        count: usize,
+        p: *mut Self::Elem,
+        stride: usize,
+        lanes: usize,
+    );
 
     /// The lanes `from..to`; `from <= to <= LANES`.
     unsafe fn mask(from: usize, to: usize) -> Self::Mask;
