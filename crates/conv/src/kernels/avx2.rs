@@ -114,6 +114,29 @@ impl Vector for F32x8 {
     }
 
     #[inline(always)]
+    unsafe fn load_by_2(p: *const f32) -> [Self; 2] {
+        // SAFETY: the caller guarantees AVX2 and 16 readable elements.
+        unsafe {
+            // Elements 0 to 3 and 8 to 11, 4 to 7 and 12 to 15: what shuffles within the 128-bit lanes
+            // then leaves in order.
+            let (v, w) = (_mm256_loadu_ps(p), _mm256_loadu_ps(p.add(8)));
+            let low = _mm256_permute2f128_ps::<0x20>(v, w);
+            let high = _mm256_permute2f128_ps::<0x31>(v, w);
+            [Self(_mm256_shuffle_ps::<0x88>(low, high)), Self(_mm256_shuffle_ps::<0xdd>(low, high))]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_by_2([a, b]: [Self; 2], p: *mut f32) {
+        // SAFETY: the caller guarantees AVX2 and 16 writable elements.
+        unsafe {
+            let (low, high) = (_mm256_unpacklo_ps(a.0, b.0), _mm256_unpackhi_ps(a.0, b.0));
+            _mm256_storeu_ps(p, _mm256_permute2f128_ps::<0x20>(low, high));
+            _mm256_storeu_ps(p.add(8), _mm256_permute2f128_ps::<0x31>(low, high));
+        }
+    }
+
+    #[inline(always)]
     unsafe fn load_by_4(p: *const f32) -> [Self; 4] {
         // SAFETY: the caller guarantees AVX2 and 32 readable elements.
         unsafe {

@@ -107,6 +107,29 @@ impl Vector for F32x16 {
     }
 
     #[inline(always)]
+    unsafe fn load_by_2(p: *const f32) -> [Self; 2] {
+        // SAFETY: the caller guarantees AVX-512F and 32 readable elements.
+        unsafe {
+            let (v, w) = (_mm512_loadu_ps(p), _mm512_loadu_ps(p.add(16)));
+            let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            let odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+            [even, odd].map(|lanes| Self(_mm512_permutex2var_ps(v, lanes, w)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_by_2([a, b]: [Self; 2], p: *mut f32) {
+        // SAFETY: the caller guarantees AVX-512F and 32 writable elements.
+        unsafe {
+            let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            let high =
+                _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+            _mm512_storeu_ps(p, _mm512_permutex2var_ps(a.0, low, b.0));
+            _mm512_storeu_ps(p.add(16), _mm512_permutex2var_ps(a.0, high, b.0));
+        }
+    }
+
+    #[inline(always)]
     unsafe fn load_by_4(p: *const f32) -> [Self; 4] {
         // SAFETY: the caller guarantees AVX-512F and 64 readable elements.
         unsafe {

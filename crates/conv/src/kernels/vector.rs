@@ -44,6 +44,10 @@ pub(crate) trait Vector: Copy {
     /// The elements of `p..p + LANES` in the lanes `from..to`, 0 in the others, whose elements need
     /// not exist; `from <= to <= LANES`.
     unsafe fn load_range(p: *const Self::Elem, from: usize, to: usize) -> Self;
+    /// Every second element of `p..p + 2 * LANES`: lane `i` of result `k` is `p[2 * i + k]`.
+    unsafe fn load_by_2(p: *const Self::Elem) -> [Self; 2];
+    /// Writes `p..p + 2 * LANES`, `p[2 * i + k]` being lane `i` of vector `k`.
+    unsafe fn store_by_2(vectors: [Self; 2], p: *mut Self::Elem);
     /// Every fourth element of `p..p + 4 * LANES`: lane `i` of result `k` is `p[4 * i + k]`.
     unsafe fn load_by_4(p: *const Self::Elem) -> [Self; 4];
     /// Writes `p..p + 4 * LANES`, `p[4 * i + k]` being lane `i` of vector `k`.
