@@ -86,12 +86,14 @@ struct Memory<'a, T: 'static> {
 
 impl<'a, T: ConvScalar> Memory<'a, T> {
     fn new(layout: &'a Layout<'a, T>, sharing: Sharing, fused: bool) -> Self {
-        let tiles = match sharing {
-            Sharing::Images(_) => BLOCK,
-            Sharing::Steps(tiles) => tiles,
+        let tasks = layout.blocks.div_ceil(TASK_BLOCKS);
+        let (tiles, task_blocks) = match sharing {
+            Sharing::Images(_) => (BLOCK, TASK_BLOCKS),
+            Sharing::Steps(tiles) if keep_threads_busy(tasks) => (tiles, TASK_BLOCKS),
+            Sharing::Steps(tiles) => (tiles, 1),
         };
-        let blocking = Blocking::new(layout, tiles, TASK_BLOCKS);
-        Self { layout, blocking, task_blocks: TASK_BLOCKS, sharing, fused }
+        let blocking = Blocking::new(layout, tiles, task_blocks);
+        Self { layout, blocking, task_blocks, sharing, fused }
     }
 
     /// Elements of weights that a task transforms.

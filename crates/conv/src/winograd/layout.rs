@@ -298,7 +298,8 @@ impl<'a, T: ConvScalar> Blocking<'a, T> {
                     accumulate: chunk > 0,
                     cols: tiles.registers(panel * self.cols, self.cols).len(),
                     rows: channels,
-                    next: v.get(next..).unwrap_or_default(),
+                    next_v: v.get(next..).unwrap_or_default(),
+                    next_u: layout.u_point(),
                 });
             }
         }

@@ -4,8 +4,6 @@ use super::super::vector::Vector;
 
 /// Registers of tiles of one product.
 pub(crate) const COLS: usize = 3;
-/// How many elements ahead the weights of a product are asked for.
-const AHEAD: usize = 256;
 
 /// The sums of products at one point: `(rows, channels) x (channels, cols * LANES)`.
 pub(crate) struct Product<'a, T> {
@@ -27,8 +25,10 @@ pub(crate) struct Product<'a, T> {
     pub(crate) cols: usize,
     /// Output channels.
     pub(crate) rows: usize,
-    /// What will be read next as `v`, asked for meanwhile.
-    pub(crate) next: &'a [T],
+    /// What will be read next as `v`, and how many elements beyond `u` what will be read next of
+    /// each block of weights; asked for meanwhile.
+    pub(crate) next_v: &'a [T],
+    pub(crate) next_u: usize,
 }
 
 impl<T> Product<'_, T> {
@@ -56,14 +56,14 @@ pub(crate) unsafe fn product<V: Vector, const R: usize, const C: usize>(
     // have been checked, and the others stand before them: rows beyond `args.rows` are those of the
     // last block, since `R` divides `LANES`.
     unsafe {
-        let mut next = args.next.as_ptr();
+        let mut next = args.next_v.as_ptr();
         for row in (0..args.rows).step_by(R) {
             let mut u = args.u.as_ptr().add(row / V::LANES * args.u_stride + row % V::LANES);
             let mut v = args.v.as_ptr();
             let m = args.m.as_mut_ptr().add(row * args.m_stride);
             let mut sums = [[V::splat(V::Elem::default()); C]; R];
             for _ in 0..args.channels {
-                V::prefetch(u.wrapping_add(AHEAD));
+                V::prefetch(u.wrapping_add(args.next_u));
                 let mut tiles = [V::splat(V::Elem::default()); C];
                 for c in 0..C {
                     tiles[c] = V::load(v.add(c * V::LANES));
