@@ -15,7 +15,7 @@ pub(super) const MAX_TILES: usize = 256;
 /// their rounding error, and a part of the weights stays in the cache.
 const CHUNK: usize = 64;
 /// Channels whose weights are transformed together.
-const FILTER_CHANNELS: usize = 16;
+const FILTER_CHANNELS: usize = 32;
 /// The fewest tiles that lie in memory as one register.
 const FEWEST_LANES: usize = 4;
 
