@@ -8,6 +8,8 @@ use crate::{Algorithm, Conv2d, ConvError, KernelSet, Numerics, Options, direct, 
 const WIDE_ROW: usize = 16;
 /// With fewer channels the transforms of Winograd's algorithm cost more than they save.
 const WINOGRAD_CHANNELS: usize = 16;
+/// The same for the form that is exact enough for [`Numerics::Strict`], which saves less.
+const STRICT_WINOGRAD_CHANNELS: usize = 48;
 /// In smaller images too much of its tiles lies outside.
 const WINOGRAD_PIXELS: usize = 6;
 
@@ -34,9 +36,6 @@ pub(crate) fn choose(
                 w.dilation_w,
                 g.in_c()
             ))
-        }
-        Algorithm::Winograd if options.numerics == Numerics::Strict => {
-            unsupported("its rounding error exceeds that of Numerics::Strict".to_owned())
         }
         Algorithm::Depthwise if !lanes::fits(g) => unsupported(format!(
             "it takes sums of 1 to {} terms, these have {}",
@@ -73,8 +72,11 @@ fn auto(
         return (Algorithm::Depthwise, "the sums are short and the rows wide");
     }
     let wide = g.out_h() >= WINOGRAD_PIXELS && g.out_w() >= WINOGRAD_PIXELS;
-    let deep = g.in_c() >= WINOGRAD_CHANNELS && group_oc >= WINOGRAD_CHANNELS;
-    if options.numerics == Numerics::Fast && winograd::fits(g) && wide && deep {
+    let channels = match options.numerics {
+        Numerics::Fast => WINOGRAD_CHANNELS,
+        Numerics::Strict => STRICT_WINOGRAD_CHANNELS,
+    };
+    if winograd::fits(g) && wide && g.in_c().min(group_oc) >= channels {
         return (Algorithm::Winograd, "a kernel of 3x3 over enough channels and pixels");
     }
     if !direct::fits(g) {

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use tensor4::{Shape4, View4};
 
+use crate::kernels::winograd::Form;
 use crate::workspace::Aligned;
 use crate::{Algorithm, ConvScalar, KernelSet};
 
@@ -47,6 +48,8 @@ impl<T: ConvScalar> PackedWeights<T> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PackedKey {
     pub(crate) algorithm: Algorithm,
+    /// That of Winograd's algorithm.
+    pub(crate) form: Option<Form>,
     pub(crate) kernels: KernelSet,
     pub(crate) weight_shape: Shape4,
     pub(crate) groups: usize,

@@ -66,8 +66,8 @@ pub enum Algorithm {
     /// Without unfolding: output channels in the lanes of the registers, pixels broadcast straight
     /// out of the rows of the input. Serves every shape.
     Direct,
-    /// Winograd's F(4x4, 3x3), which needs a quarter of the multiplications. For kernels of 3x3 with
-    /// stride and dilation 1; never under [`Numerics::Strict`].
+    /// Winograd's algorithm, for kernels of 3x3 with stride and dilation 1. F(4x4, 3x3) needs a quarter
+    /// of the multiplications; under [`Numerics::Strict`] it is F(2x2, 3x3), which needs 4/9 of them.
     Winograd,
     /// Without unfolding, pixels of the output in the lanes of the registers. For channels that
     /// stand alone, and for other sums of at most 512 terms.
@@ -106,7 +106,8 @@ pub enum Numerics {
     /// relative to that of the result, stays below 4e-6 for up to 512 channels.
     #[default]
     Fast,
-    /// Every output is a plain sum of its products: below 1e-6.
+    /// Every output is a plain sum of its products, or as exact as one: below 1e-6. Of Winograd's
+    /// forms that is F(2x2, 3x3).
     Strict,
 }
 

@@ -204,6 +204,9 @@ impl Conv2dPlan {
             window.kernel_h,
             window.kernel_w,
         );
+        if self.algorithm() == Algorithm::Winograd {
+            text += &format!("; as {}", winograd::form(self).name());
+        }
         if self.algorithm() == Algorithm::Im2colGemm {
             text += &format!(
                 "; unfolds {} of {} output rows at a time",
@@ -338,8 +341,10 @@ impl Conv2dPlan {
     }
 
     fn packed_key<T: ConvScalar>(&self) -> PackedKey {
+        let algorithm = self.algorithm_for::<T>();
         PackedKey {
-            algorithm: self.algorithm_for::<T>(),
+            algorithm,
+            form: (algorithm == Algorithm::Winograd).then(|| winograd::form(self)),
             kernels: self.kernels::<T>().set,
             weight_shape: self.weight_shape,
             groups: self.desc.groups,

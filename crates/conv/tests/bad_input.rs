@@ -4,8 +4,7 @@ mod common;
 
 use common::plan;
 use conv::{
-    Algorithm, Conv2d, Conv2dPlan, ConvError, Epilogue, KernelSet, Numerics, Options, Update,
-    Workspace,
+    Algorithm, Conv2d, Conv2dPlan, ConvError, Epilogue, KernelSet, Options, Update, Workspace,
 };
 use im2col::{GeometryError, Padding, Window};
 use tensor4::{Shape4, Tensor4, TensorError};
@@ -289,11 +288,6 @@ fn an_algorithm_that_does_not_serve_says_what_it_needs() {
     let same = Conv2d::new(57, 20, 20, 4, Window::square(3).pad(1));
     let error = refused(same, Options::with_algorithm(Algorithm::Depthwise));
     assert_message(&error, &["depthwise", "512", "these have 513"]);
-
-    let strict = Options::with_algorithm(Algorithm::Winograd).numerics(Numerics::Strict);
-    assert_message(&refused(same, strict), &["winograd", "Strict"]);
-    let auto = Conv2dPlan::new(same, Options::default().numerics(Numerics::Strict));
-    assert_ne!(auto.expect("auto serves all").algorithm(), Algorithm::Winograd);
 }
 
 #[test]

@@ -5,8 +5,10 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::{Case, seeded, slack, try_plan};
-use conv::{Algorithm, Conv2d, Conv2dPlan, Epilogue, KernelSet, Options, Workspace};
+use common::{Case, all_options, seeded, slack, try_options};
+use conv::{
+    Algorithm, Conv2d, Conv2dPlan, ConvError, Epilogue, KernelSet, Numerics, Options, Workspace,
+};
 use im2col::{Padding, Window};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -36,6 +38,7 @@ fn case() -> impl Strategy<Value = Case> {
         2 => (Just(1_usize), 6..35_usize, 1..20_usize),
         2 => (2..5_usize, 1..6_usize, 1..20_usize),
         2 => (3..20_usize, Just(1_usize), 1..3_usize),
+        1 => (1..3_usize, 60..140_usize, 15..40_usize),
     ];
     let size = (1..24_usize, prop_oneof![1..24_usize, 24..80_usize]);
     (1..=3_usize, channels, size, kernel, step, padding, any::<u64>()).prop_filter_map(
@@ -60,18 +63,24 @@ fn reference(case: &Case) -> Tensor4<f64> {
     plan.forward(x.view(), w.view(), Some(&bias), &mut Workspace::new()).expect("it fits")
 }
 
+/// What runs are counted by.
+fn key(options: &Options) -> (&'static str, &'static str, bool) {
+    let set = options.kernels.expect("given").name();
+    (options.algorithm.name(), set, options.numerics == Numerics::Strict)
+}
+
 #[test]
 fn every_algorithm_on_every_set_is_naive() {
     let mut runner = TestRunner::new(seeded());
     let wanted: Vec<_> = KernelSet::available()
         .into_iter()
-        .flat_map(|set| Algorithm::ALL.iter().map(move |&algorithm| (algorithm, set)))
-        .filter(|&(algorithm, _)| algorithm != Algorithm::Naive)
+        .flat_map(all_options)
+        .filter(|options| options.algorithm != Algorithm::Naive)
         .collect();
     let mut ran: BTreeMap<_, usize> = BTreeMap::new();
     let mut workspace = Workspace::new();
     let enough = |ran: &BTreeMap<_, usize>| {
-        wanted.iter().all(|(a, s)| ran.get(&(a.name(), s.name())).is_some_and(|&n| n >= CASES))
+        wanted.iter().all(|options| ran.get(&key(options)).is_some_and(|&n| n >= CASES))
     };
     for _ in 0..10 * CASES {
         if enough(&ran) {
@@ -80,9 +89,9 @@ fn every_algorithm_on_every_set_is_naive() {
         let case = case().new_tree(&mut runner).expect("most cases fit").current();
         let inputs = case.inputs::<f32>();
         let expected = reference(&case);
-        for &(algorithm, set) in &wanted {
-            let Some(plan) = try_plan(case.conv, algorithm, set) else { continue };
-            let runs = ran.entry((algorithm.name(), set.name())).or_default();
+        for &options in &wanted {
+            let Some(plan) = try_options(case.conv, options) else { continue };
+            let runs = ran.entry(key(&options)).or_default();
             if *runs >= CASES {
                 continue;
             }
@@ -134,9 +143,9 @@ fn errors_stay_within_the_documented_bounds() {
         let expected = reference(&case);
         let mut ran = 0;
         for set in KernelSet::available() {
-            for &algorithm in Algorithm::ALL {
-                let Some(plan) = try_plan(case.conv, algorithm, set) else { continue };
-                if algorithm == Algorithm::Naive {
+            for options in all_options(set) {
+                let Some(plan) = try_options(case.conv, options) else { continue };
+                if options.algorithm == Algorithm::Naive {
                     continue; // Its sums are not fused; it promises nothing.
                 }
                 let y = plan
@@ -148,12 +157,62 @@ fn errors_stay_within_the_documented_bounds() {
                     )
                     .expect("it fits");
                 let error = relative_rms(y.data(), expected.data());
-                let fast = plan.algorithm() == Algorithm::Winograd;
+                let strict = options.numerics == Numerics::Strict;
+                let fast = plan.algorithm() == Algorithm::Winograd && !strict;
                 let bound = if fast { 4e-6 } else { 1e-6 };
                 assert!(error <= bound, "{error:e}: {}", plan.describe());
                 ran += 1;
             }
         }
         assert!(ran >= 4, "only {ran} plans");
+    }
+}
+
+/// In f64 nothing hides a wrong transform: its error would be far above that of rounding.
+#[test]
+fn both_forms_of_winograd_are_exact_in_f64() {
+    let mut runner = TestRunner::new(seeded());
+    let mut ran = [0; 2];
+    while ran[0] < 100 {
+        let case = case().new_tree(&mut runner).expect("most cases fit").current();
+        for (numerics, ran) in [Numerics::Fast, Numerics::Strict].into_iter().zip(&mut ran) {
+            let options = Options::with_algorithm(Algorithm::Winograd).numerics(numerics);
+            let Some(plan) = try_options(case.conv, options) else { continue };
+            let inputs = case.inputs::<f64>();
+            let (x, w, bias) = (inputs.x.view(), inputs.w.view(), Some(&inputs.bias[..]));
+            let mut workspace = Workspace::new();
+            let y = plan.forward(x, w, bias, &mut workspace).expect("it fits");
+            let naive = case.plan(Algorithm::Naive);
+            let expected = naive.forward(x, w, bias, &mut workspace).expect("it fits");
+            let error = relative_rms(y.data(), expected.data());
+            assert!(error <= 1e-14, "{error:e}: {} {case:?}", plan.describe());
+            *ran += 1;
+        }
+    }
+    assert_eq!(ran[0], ran[1]);
+}
+
+#[test]
+fn weights_packed_for_one_form_of_winograd_are_refused_by_the_other() {
+    let case = Case::new(1, Conv2d::new(16, 9, 9, 16, Window::square(3).pad(1)));
+    let inputs = case.inputs::<f32>();
+    let [fast, strict] = [Numerics::Fast, Numerics::Strict].map(|numerics| {
+        let options = Options::with_algorithm(Algorithm::Winograd).numerics(numerics);
+        Conv2dPlan::new(case.conv, options).expect("it fits")
+    });
+    for (plan, other, name) in [(fast, strict, "F(4x4, 3x3)"), (strict, fast, "F(2x2, 3x3)")] {
+        assert!(plan.describe().contains(name), "{}", plan.describe());
+        let packed = plan.pack_weights(inputs.w.view()).expect("it fits");
+        let mut y = Tensor4::zeros(inputs.dy.shape());
+        let (x, mut workspace) = (inputs.x.view(), Workspace::new());
+        let result = other.forward_packed_into(
+            x,
+            &packed,
+            None,
+            Epilogue::None,
+            y.view_mut(),
+            &mut workspace,
+        );
+        assert!(matches!(result, Err(ConvError::Packed { .. })), "{result:?}");
     }
 }

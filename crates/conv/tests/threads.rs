@@ -4,7 +4,7 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use common::{Case, bits, large_cases, run, try_plan};
+use common::{Case, all_options, bits, large_cases, run, try_options};
 use conv::{Algorithm, Conv2d, KernelSet, Workspace};
 use im2col::Window;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -26,18 +26,20 @@ fn results_are_the_same_bytes_for_every_number_of_threads() {
         ("one image, depthwise", Case::new(1, Conv2d::new(18, 23, 9, 36, window).groups(18))),
         ("one pixel", Case::new(1, Conv2d::new(40, 1, 1, 50, Window::square(1)))),
         ("a batch that segments do not divide", Case::new(19, Conv2d::new(2, 9, 9, 3, window))),
+        ("few tiles, many channels", Case::new(3, Conv2d::new(150, 14, 13, 70, window))),
+        ("many tiles, many channels", Case::new(8, Conv2d::new(70, 30, 27, 50, window))),
+        ("few tiles, two groups", Case::new(2, Conv2d::new(140, 7, 7, 80, window).groups(2))),
     ]);
     let pools = [1, 2, 3, 8].map(pool);
     // Goes from pool to pool, so that it has buffers for fewer threads than the next one needs.
     let mut shared = Workspace::new();
     let mut ran = BTreeSet::new();
     for (name, case) in cases {
-        for &algorithm in Algorithm::ALL {
-            if algorithm == Algorithm::Naive {
+        for options in all_options(KernelSet::available()[0]) {
+            if options.algorithm == Algorithm::Naive {
                 continue; // It knows no threads.
             }
-            let set = KernelSet::available()[0];
-            let Some(plan) = try_plan(case.conv, algorithm, set) else { continue };
+            let Some(plan) = try_options(case.conv, options) else { continue };
             ran.insert(plan.algorithm().name());
             let inputs = case.inputs::<f32>();
             let [one, several @ ..] = &pools;
@@ -51,7 +53,8 @@ fn results_are_the_same_bytes_for_every_number_of_threads() {
                         DIRECTIONS.iter().zip(&out).zip(&expected)
                     {
                         let same = actual == expected;
-                        assert!(same, "{name}, {algorithm}: {direction} on {threads} threads");
+                        let what = plan.describe();
+                        assert!(same, "{name}, {what}: {direction} on {threads} threads");
                     }
                 }
             }

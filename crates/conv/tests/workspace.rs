@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Case, large_cases, try_plan};
+use common::{Case, all_options, large_cases, try_options};
 use conv::{Algorithm, Conv2d, Conv2dPlan, ConvError, KernelSet, Options, Workspace};
 use im2col::Window;
 use rayon::ThreadPoolBuilder;
@@ -13,6 +13,8 @@ fn cases() -> Vec<(&'static str, Case)> {
     cases.extend([
         ("nine images", Case::new(9, Conv2d::new(40, 21, 19, 48, same))),
         ("one image", Case::new(1, Conv2d::new(40, 61, 59, 48, same))),
+        ("many channels", Case::new(2, Conv2d::new(140, 9, 9, 70, same))),
+        ("large images", Case::new(4, Conv2d::new(70, 50, 49, 48, same))),
         ("depthwise", Case::new(3, Conv2d::new(18, 23, 9, 18, same).groups(18))),
     ]);
     cases
@@ -34,8 +36,8 @@ fn no_forward_pass_takes_more_than_its_plan_says() {
         pool.install(|| {
             for (name, case) in cases() {
                 for set in KernelSet::available() {
-                    for &algorithm in Algorithm::ALL {
-                        let Some(plan) = try_plan(case.conv, algorithm, set) else { continue };
+                    for options in all_options(set) {
+                        let Some(plan) = try_options(case.conv, options) else { continue };
                         if plan.algorithm() == Algorithm::Naive {
                             continue; // Slow, and without a workspace.
                         }

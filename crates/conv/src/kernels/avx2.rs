@@ -153,6 +153,16 @@ impl Vector for F32x8 {
     }
 
     #[inline(always)]
+    unsafe fn store_by_2([a, b]: [Self; 2], p: *mut f32) {
+        // SAFETY: the caller guarantees AVX2 and 16 writable elements.
+        unsafe {
+            let (low, high) = (_mm256_unpacklo_ps(a.0, b.0), _mm256_unpackhi_ps(a.0, b.0));
+            _mm256_storeu_ps(p, _mm256_permute2f128_ps::<0x20>(low, high));
+            _mm256_storeu_ps(p.add(8), _mm256_permute2f128_ps::<0x31>(low, high));
+        }
+    }
+
+    #[inline(always)]
     unsafe fn load_by_4(p: *const f32) -> [Self; 4] {
         // SAFETY: the caller guarantees AVX2 and 32 readable elements.
         unsafe {

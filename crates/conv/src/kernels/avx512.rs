@@ -145,6 +145,18 @@ impl Vector for F32x16 {
     }
 
     #[inline(always)]
+    unsafe fn store_by_2([a, b]: [Self; 2], p: *mut f32) {
+        // SAFETY: the caller guarantees AVX-512F and 32 writable elements.
+        unsafe {
+            let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            let high =
+                _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+            _mm512_storeu_ps(p, _mm512_permutex2var_ps(a.0, low, b.0));
+            _mm512_storeu_ps(p.add(16), _mm512_permutex2var_ps(a.0, high, b.0));
+        }
+    }
+
+    #[inline(always)]
     unsafe fn load_by_4(p: *const f32) -> [Self; 4] {
         // SAFETY: the caller guarantees AVX-512F and 64 readable elements.
         unsafe {

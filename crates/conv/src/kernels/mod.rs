@@ -42,12 +42,17 @@ pub struct Kernels<T: 'static> {
     sum_lanes: unsafe fn(&mut lanes::Lanes<'_, T>),
     sum_plane: unsafe fn(&mut lanes::Plane<'_, T>),
     copy_rows: unsafe fn(&mut lanes::Rows<'_, T>),
-    /// The most output channels of a product of Winograd's algorithm.
-    pub(crate) winograd_rows: usize,
-    winograd_input: unsafe fn(&mut winograd::Input<'_, T>),
     winograd_product: unsafe fn(&mut winograd::Product<'_, T>),
-    winograd_output: unsafe fn(&mut winograd::Output<'_, T>),
-    winograd_filter: unsafe fn(&mut winograd::Filter<'_, T>),
+    /// The transforms of each form of Winograd's algorithm.
+    winograd: [WinogradForm<T>; winograd::Form::COUNT],
+}
+
+/// The transforms of one form of Winograd's algorithm.
+#[derive(Debug)]
+struct WinogradForm<T: 'static> {
+    input: unsafe fn(&mut winograd::Input<'_, T>),
+    output: unsafe fn(&mut winograd::Output<'_, '_, T>),
+    filter: unsafe fn(&mut winograd::Filter<'_, T>),
 }
 
 impl<T> Kernels<T> {
@@ -114,7 +119,7 @@ impl<T> Kernels<T> {
     pub(crate) fn winograd_input(&self, mut args: winograd::Input<'_, T>) {
         args.check(self.lanes);
         // SAFETY: the slices have been checked, and a table exists only for a CPU that can run it.
-        unsafe { (self.winograd_input)(&mut args) }
+        unsafe { (self.winograd[args.form as usize].input)(&mut args) }
     }
 
     /// Multiplies at one point of Winograd's algorithm.
@@ -125,17 +130,17 @@ impl<T> Kernels<T> {
     }
 
     /// Transforms sums of Winograd's algorithm into tiles of the output.
-    pub(crate) fn winograd_output(&self, mut args: winograd::Output<'_, T>) {
+    pub(crate) fn winograd_output(&self, mut args: winograd::Output<'_, '_, T>) {
         args.check(self.lanes);
         // SAFETY: as above.
-        unsafe { (self.winograd_output)(&mut args) }
+        unsafe { (self.winograd[args.form as usize].output)(&mut args) }
     }
 
     /// Transforms packed weights for Winograd's algorithm.
     pub(crate) fn winograd_filter(&self, mut args: winograd::Filter<'_, T>) {
         args.check(self.lanes);
         // SAFETY: as above.
-        unsafe { (self.winograd_filter)(&mut args) }
+        unsafe { (self.winograd[args.form as usize].filter)(&mut args) }
     }
 }
 
@@ -152,7 +157,7 @@ macro_rules! table {
             use super::pack::{self, Pack};
             use super::{lanes, winograd};
             use super::vector::Vector;
-            use super::{KernelSet, Kernels};
+            use super::{KernelSet, Kernels, WinogradForm};
 
             $(#[$feature])?
             unsafe fn tile<const N: usize, const R: usize, const P: usize>(
@@ -272,12 +277,6 @@ macro_rules! table {
             }
 
             $(#[$feature])?
-            unsafe fn winograd_input(args: &mut winograd::Input<'_, $elem>) {
-                // SAFETY: as above.
-                unsafe { winograd::input::<$vector>(args) }
-            }
-
-            $(#[$feature])?
             unsafe fn product<const R: usize, const C: usize>(
                 args: &mut winograd::Product<'_, $elem>,
             ) {
@@ -286,28 +285,60 @@ macro_rules! table {
             }
 
             unsafe fn winograd_product(args: &mut winograd::Product<'_, $elem>) {
+                // A single register of tiles leaves room for twice the output channels.
+                const TWICE: usize =
+                    if 2 * $rows <= <$vector as Vector>::LANES { 2 * $rows } else { $rows };
                 // SAFETY: as above.
                 unsafe {
-                    match (args.rows, args.cols) {
-                        ($rows, 1) => product::<$rows, 1>(args),
-                        (rows, 1) if rows == 2 * $rows => product::<{ 2 * $rows }, 1>(args),
-                        ($rows, 2) => product::<$rows, 2>(args),
-                        ($rows, 3) => product::<$rows, 3>(args),
-                        (rows, cols) => unreachable!("a product of {rows} by {cols} registers"),
+                    match args.cols {
+                        1 if args.rows > $rows => product::<TWICE, 1>(args),
+                        1 => product::<$rows, 1>(args),
+                        2 => product::<$rows, 2>(args),
+                        3 => product::<$rows, 3>(args),
+                        cols => unreachable!("a product of {cols} registers"),
                     }
                 }
             }
 
             $(#[$feature])?
-            unsafe fn winograd_output(args: &mut winograd::Output<'_, $elem>) {
+            unsafe fn input<F, const OUT: usize, const IN: usize>(
+                args: &mut winograd::Input<'_, $elem>,
+            ) where
+                F: winograd::Transform<OUT, IN>,
+            {
                 // SAFETY: as above.
-                unsafe { winograd::output::<$vector>(args) }
+                unsafe { winograd::input::<$vector, F, OUT, IN>(args) }
             }
 
             $(#[$feature])?
-            unsafe fn winograd_filter(args: &mut winograd::Filter<'_, $elem>) {
+            unsafe fn output<F, const OUT: usize, const IN: usize>(
+                args: &mut winograd::Output<'_, '_, $elem>,
+            ) where
+                F: winograd::Transform<OUT, IN>,
+            {
                 // SAFETY: as above.
-                unsafe { winograd::filter::<$vector>(args) }
+                unsafe { winograd::output::<$vector, F, OUT, IN>(args) }
+            }
+
+            $(#[$feature])?
+            unsafe fn filter<F, const OUT: usize, const IN: usize>(
+                args: &mut winograd::Filter<'_, $elem>,
+            ) where
+                F: winograd::Transform<OUT, IN>,
+            {
+                // SAFETY: as above.
+                unsafe { winograd::filter::<$vector, F, OUT, IN>(args) }
+            }
+
+            const fn form<F, const OUT: usize, const IN: usize>() -> WinogradForm<$elem>
+            where
+                F: winograd::Transform<OUT, IN>,
+            {
+                WinogradForm {
+                    input: input::<F, OUT, IN>,
+                    output: output::<F, OUT, IN>,
+                    filter: filter::<F, OUT, IN>,
+                }
             }
 
             pub(super) static TABLE: Kernels<$elem> = Kernels {
@@ -319,11 +350,9 @@ macro_rules! table {
                 sum_lanes,
                 sum_plane,
                 copy_rows,
-                winograd_rows: $rows,
-                winograd_input,
                 winograd_product,
-                winograd_output,
-                winograd_filter,
+                // In the order of `winograd::Form`.
+                winograd: [form::<winograd::Four, 4, 6>(), form::<winograd::Two, 2, 4>()],
             };
         }
     };

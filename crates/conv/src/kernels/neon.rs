@@ -151,6 +151,12 @@ impl Vector for F32x4 {
     }
 
     #[inline(always)]
+    unsafe fn store_by_2([a, b]: [Self; 2], p: *mut f32) {
+        // SAFETY: the caller guarantees NEON and 8 writable elements.
+        unsafe { vst2q_f32(p, float32x4x2_t(a.0, b.0)) }
+    }
+
+    #[inline(always)]
     unsafe fn load_by_4(p: *const f32) -> [Self; 4] {
         // SAFETY: the caller guarantees NEON and 16 readable elements.
         unsafe {

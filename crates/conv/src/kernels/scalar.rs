@@ -120,6 +120,16 @@ impl<T: ConvScalar> Vector for Four<T> {
     }
 
     #[inline(always)]
+    unsafe fn store_by_2(vectors: [Self; 2], p: *mut T) {
+        for (k, vector) in vectors.iter().enumerate() {
+            for (i, &x) in vector.0.iter().enumerate() {
+                // SAFETY: the caller guarantees 8 writable elements.
+                unsafe { *p.add(2 * i + k) = x }
+            }
+        }
+    }
+
+    #[inline(always)]
     unsafe fn load_by_4(p: *const T) -> [Self; 4] {
         // SAFETY: the caller guarantees 16 readable elements.
         std::array::from_fn(|k| Self(std::array::from_fn(|i| unsafe { *p.add(4 * i + k) })))

@@ -64,6 +64,14 @@ pub(crate) trait Vector: Copy {
     }
     /// The even lanes of `self` and then of `b`, and the odd ones.
     unsafe fn unzip(self, b: Self) -> [Self; 2];
+    /// Every second element of `p..p + 2 * LANES`: lane `i` of result `k` is `p[2 * i + k]`.
+    #[inline(always)]
+    unsafe fn load_by_2(p: *const Self::Elem) -> [Self; 2] {
+        // SAFETY: that of the caller.
+        unsafe { Self::load(p).unzip(Self::load(p.add(Self::LANES))) }
+    }
+    /// Writes `p..p + 2 * LANES`, `p[2 * i + k]` being lane `i` of vector `k`.
+    unsafe fn store_by_2(vectors: [Self; 2], p: *mut Self::Elem);
     /// Every fourth element of `p..p + 4 * LANES`: lane `i` of result `k` is `p[4 * i + k]`.
     unsafe fn load_by_4(p: *const Self::Elem) -> [Self; 4];
     /// Writes `p..p + 4 * LANES`, `p[4 * i + k]` being lane `i` of vector `k`.

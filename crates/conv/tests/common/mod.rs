@@ -4,7 +4,8 @@
 #![allow(dead_code)]
 
 use conv::{
-    Algorithm, Conv2d, Conv2dPlan, ConvError, ConvScalar, KernelSet, Options, Update, Workspace,
+    Algorithm, Conv2d, Conv2dPlan, ConvError, ConvScalar, KernelSet, Numerics, Options, Update,
+    Workspace,
 };
 use im2col::{Padding, Window};
 use proptest::prelude::*;
@@ -80,17 +81,29 @@ pub(crate) fn try_plan(
     algorithm: Algorithm,
     kernels: KernelSet,
 ) -> Option<Conv2dPlan> {
-    match Conv2dPlan::new(conv, Options::with_algorithm(algorithm).kernels(kernels)) {
+    try_options(conv, Options::with_algorithm(algorithm).kernels(kernels))
+}
+
+/// The plan with some options, or `None` if they do not serve the convolution.
+pub(crate) fn try_options(conv: Conv2d, options: Options) -> Option<Conv2dPlan> {
+    match Conv2dPlan::new(conv, options) {
         Err(ConvError::Unsupported { .. }) => None,
         plan => Some(plan.expect("the case fits")),
     }
+}
+
+/// Every algorithm on the kernels of an instruction set, Winograd in each of its forms.
+pub(crate) fn all_options(kernels: KernelSet) -> Vec<Options> {
+    let all = Algorithm::ALL.iter().map(|&algorithm| Options::with_algorithm(algorithm));
+    let strict = Options::with_algorithm(Algorithm::Winograd).numerics(Numerics::Strict);
+    all.chain([strict]).map(|options| options.kernels(kernels)).collect()
 }
 
 /// The plans with every algorithm that serves the convolution, on the kernels of every instruction
 /// set of this CPU.
 pub(crate) fn plans(conv: Conv2d) -> impl Iterator<Item = Conv2dPlan> {
     KernelSet::available().into_iter().flat_map(move |set| {
-        Algorithm::ALL.iter().filter_map(move |&algorithm| try_plan(conv, algorithm, set))
+        all_options(set).into_iter().filter_map(move |options| try_options(conv, options))
     })
 }
 
@@ -154,7 +167,11 @@ pub(crate) fn assert_sums<T: ConvScalar>(what: &str, actual: &[T], expected: &[T
 /// How many times the rounding error of a sum an algorithm has forward: the transforms of Winograd
 /// add and take away what is larger than the result.
 pub(crate) fn slack(plan: &Conv2dPlan) -> usize {
-    if plan.algorithm() == Algorithm::Winograd { 24 } else { 1 }
+    match (plan.algorithm(), plan.options().numerics) {
+        (Algorithm::Winograd, Numerics::Fast) => 24,
+        (Algorithm::Winograd, Numerics::Strict) => 4,
+        _ => 1,
+    }
 }
 
 #[track_caller]
