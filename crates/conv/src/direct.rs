@@ -290,23 +290,21 @@ fn copy_rows<T: ConvScalar>(
     rows: usize,
     band: &mut [T],
 ) {
-    let (in_h, in_w, window) = (layout.g.in_h(), layout.g.in_w(), layout.g.window());
-    let channels = band.chunks_mut(layout.channel_stride(rows)).take(layout.g.in_c());
-    for (channel, band) in channels.enumerate() {
-        let band = &mut band[..rows * layout.pitch()];
-        layout.kernels.copy_rows(Rows {
-            x,
-            plane: channel * in_h * in_w,
-            in_h,
-            in_w,
-            first,
-            step: layout.copied_step,
-            top: window.padding.top,
-            left: window.padding.left,
-            stride: window.stride_w,
-            places: layout.places,
-            phase: layout.phase,
-            band,
-        });
-    }
+    let window = layout.g.window();
+    layout.kernels.copy_rows(Rows {
+        x,
+        channels: layout.g.in_c(),
+        in_h: layout.g.in_h(),
+        in_w: layout.g.in_w(),
+        rows,
+        first,
+        step: layout.copied_step,
+        top: window.padding.top,
+        left: window.padding.left,
+        stride: window.stride_w,
+        places: layout.places,
+        phase: layout.phase,
+        band,
+        band_stride: layout.channel_stride(rows),
+    });
 }

@@ -136,24 +136,22 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
     fn copy(&self, x: &[T], first: usize, rows: usize, band: &mut [T]) {
         let (in_h, in_w, window) = (self.g.in_h(), self.g.in_w(), self.g.window());
         let padding = window.padding;
-        for (channel, band) in
-            band.chunks_exact_mut(rows * self.pitch).take(self.g.in_c()).enumerate()
-        {
-            self.kernels.copy_rows(Rows {
-                x,
-                plane: channel * in_h * in_w,
-                in_h,
-                in_w,
-                first,
-                step: 1,
-                top: padding.top,
-                left: padding.left,
-                stride: window.stride_w,
-                places: window.stride_w,
-                phase: self.phase,
-                band,
-            });
-        }
+        self.kernels.copy_rows(Rows {
+            x,
+            channels: self.g.in_c(),
+            in_h,
+            in_w,
+            rows,
+            first,
+            step: 1,
+            top: padding.top,
+            left: padding.left,
+            stride: window.stride_w,
+            places: window.stride_w,
+            phase: self.phase,
+            band,
+            band_stride: rows * self.pitch,
+        });
     }
 }
 

@@ -6,14 +6,15 @@ use crate::ConvScalar;
 /// How many channels before they are copied rows are asked for.
 const CHANNELS_AHEAD: usize = 4;
 
-/// Rows of one channel, and where they are copied to.
+/// Rows of some channels, and where they are copied to.
 pub(crate) struct Rows<'a, T> {
-    /// The channel, `in_h` rows of `in_w`, stands at `x[plane..]`; what stands around it may be read,
-    /// and is not used.
+    /// The image, `channels` of `in_h` rows of `in_w`.
     pub(crate) x: &'a [T],
-    pub(crate) plane: usize,
+    pub(crate) channels: usize,
     pub(crate) in_h: usize,
     pub(crate) in_w: usize,
+    /// How many rows of each channel are copied.
+    pub(crate) rows: usize,
     /// The first row that is copied, counted from the first row of padding.
     pub(crate) first: usize,
     /// Rows from one that is copied to the next.
@@ -27,18 +28,22 @@ pub(crate) struct Rows<'a, T> {
     pub(crate) places: usize,
     /// Columns of each place, a multiple of the elements of a register.
     pub(crate) phase: usize,
-    /// The copies, overwritten, `(rows, places, phase)`: column `place + stride * i` of the padded
-    /// row is element `i` of its place.
+    /// The copies, overwritten, `(rows, places, phase)` of each channel: column `place + stride * i` of
+    /// the padded row is element `i` of its place.
     pub(crate) band: &'a mut [T],
+    /// Elements from one channel to the next.
+    pub(crate) band_stride: usize,
 }
 
 impl<T> Rows<'_, T> {
     /// Panics if it would reach beyond its slices.
     pub(crate) fn check(&self, lanes: usize) {
-        assert!(self.x.len() >= self.plane + self.in_h * self.in_w);
+        assert!(self.channels > 0 && self.x.len() >= self.channels * self.in_h * self.in_w);
         assert!(self.phase > 0 && self.phase.is_multiple_of(lanes) && self.stride > 0);
         assert!(self.places == self.stride || self.places == 1);
-        assert!(self.band.len().is_multiple_of(self.places * self.phase));
+        let len = self.rows * self.places * self.phase;
+        assert!(len <= self.band_stride);
+        assert!((self.channels - 1) * self.band_stride + len <= self.band.len());
     }
 }
 
@@ -49,94 +54,117 @@ impl<T> Rows<'_, T> {
 /// The CPU has the instruction set of `V`, and [`Rows::check`] has passed.
 #[inline(always)]
 pub(crate) unsafe fn copy<V: Vector>(args: &mut Rows<'_, V::Elem>) {
-    let (in_w, left, stride, phase) = (args.in_w, args.left, args.stride, args.phase);
-    let (x, places) = (args.x, args.places);
-    for (i, band) in args.band.chunks_exact_mut(places * phase).enumerate() {
-        let row = (args.first + i * args.step).wrapping_sub(args.top);
-        if row >= args.in_h {
-            band.fill(V::Elem::default());
-            continue;
-        }
-        let row = args.plane + row * in_w;
-        if !matches!(stride, 1 | 2 | 4) {
-            copy_by_element(&x[row..][..in_w], left, stride, phase, band);
-            continue;
-        }
-        for at in (0..phase).step_by(V::LANES) {
-            let col = (stride * at).wrapping_sub(left);
-            let inside = col < in_w && col + stride * V::LANES <= in_w;
-            for i in 0..stride {
-                // What is copied some channels later: hardware does not foresee the leaps.
-                let ahead = row + CHANNELS_AHEAD * args.in_h * in_w + stride * at + i * V::LANES;
-                V::prefetch(x.as_ptr().wrapping_add(ahead));
-            }
-            // SAFETY: the caller guarantees the CPU. The band has `places` times `phase` elements, of
-            // which a register from `at` on is within one place; of the row, `stride` registers lie
-            // inside where they are read as a whole.
-            unsafe {
-                let mut parts = [V::splat(V::Elem::default()); 4];
-                for i in 0..stride {
-                    let col = col.wrapping_add(i * V::LANES);
-                    parts[i] = if inside {
-                        V::load(x.as_ptr().add(row + col))
-                    } else {
-                        load_within(x, row, in_w, col)
-                    };
-                }
-                let [a, b, c, d] = parts;
-                parts = match stride {
-                    1 => parts,
-                    2 => {
-                        let [even, odd] = a.unzip(b);
-                        [even, odd, c, d]
-                    }
-                    _ => {
-                        let ([even, odd], [more_even, more_odd]) = (a.unzip(b), c.unzip(d));
-                        let ([p0, p2], [p1, p3]) = (even.unzip(more_even), odd.unzip(more_odd));
-                        [p0, p1, p2, p3]
-                    }
-                };
-                for place in 0..places {
-                    parts[place].store(band.as_mut_ptr().add(place * phase + at));
-                }
+    if !matches!(args.stride, 1 | 2 | 4) {
+        return copy_by_element(args);
+    }
+    for at in (0..args.phase).step_by(V::LANES) {
+        // SAFETY: that of the caller; the register lies within a place.
+        unsafe {
+            match args.stride {
+                1 => column::<V, 1>(args, at),
+                2 => column::<V, 2>(args, at),
+                _ => column::<V, 4>(args, at),
             }
         }
     }
 }
 
-/// Copies a row with any stride.
-fn copy_by_element<T: ConvScalar>(
-    x: &[T],
-    left: usize,
-    stride: usize,
-    phase: usize,
-    band: &mut [T],
-) {
-    for (place, band) in band.chunks_exact_mut(phase).enumerate() {
-        for (i, to) in band.iter_mut().enumerate() {
-            let col = (place + stride * i).wrapping_sub(left);
-            *to = x.get(col).copied().unwrap_or(T::ZERO);
-        }
-    }
-}
-
-/// The elements from column `col` on, which may lie before it, of the row at `x[row..]`, and 0 in the
-/// lanes whose elements lie outside of it.
+/// Copies a register of each place from element `at` on, of all rows and channels.
 ///
 /// # Safety
 ///
-/// The CPU has the instruction set of `V`, and there are `in_w` elements from `row` on.
+/// As [`copy`]; `S` is `stride`, and `at + LANES <= phase`.
 #[inline(always)]
-unsafe fn load_within<V: Vector>(x: &[V::Elem], row: usize, in_w: usize, col: usize) -> V {
-    let (from, to) = lanes_within(V::LANES, in_w, col);
-    let at = row.wrapping_add(col);
-    // SAFETY: the caller guarantees the CPU and the row; either all lanes are read, which lie within
-    // `x`, or those that lie in the row. The first is much faster where the line is not in the cache.
+unsafe fn column<V: Vector, const S: usize>(args: &mut Rows<'_, V::Elem>, at: usize) {
+    let (in_h, in_w) = (args.in_h, args.in_w);
+    let col = (S * at).wrapping_sub(args.left);
+    let inside = col < in_w && col + S * V::LANES <= in_w;
+    let len = args.channels * in_h * in_w;
+    // SAFETY: the caller guarantees the CPU. Of a row, `S` registers are read as a whole where they lie
+    // within it, or at least within the image: then the lanes of other rows are put to 0. Else those
+    // lanes are read that lie within the row. The band has room for `places` registers from `at` on in
+    // each row of each channel, as the check has shown.
     unsafe {
-        if at < x.len() && at + V::LANES <= x.len() {
-            V::load(x.as_ptr().add(at)).keep(V::mask(from, to))
-        } else {
-            V::load_range(x.as_ptr().wrapping_add(at), from, to)
+        let zero = V::splat(V::Elem::default());
+        let mut masks = [V::mask(0, 0); S];
+        for i in 0..S {
+            let (from, to) = lanes_within(V::LANES, in_w, col.wrapping_add(i * V::LANES));
+            masks[i] = V::mask(from, to);
+        }
+        for channel in 0..args.channels {
+            let mut band = args.band.as_mut_ptr().add(channel * args.band_stride + at);
+            for i in 0..args.rows {
+                let row = (args.first + i * args.step).wrapping_sub(args.top);
+                let mut parts = [zero; S];
+                if row < in_h {
+                    let place = (channel * in_h + row) * in_w;
+                    let x = args.x.as_ptr().wrapping_add(place).wrapping_add(col);
+                    let first = place.wrapping_add(col);
+                    let around = first < len && first + S * V::LANES <= len;
+                    for i in 0..S {
+                        let x = x.wrapping_add(i * V::LANES);
+                        // What is copied some channels later: hardware does not foresee the leaps.
+                        V::prefetch(x.wrapping_add(CHANNELS_AHEAD * in_h * in_w));
+                        parts[i] = if inside {
+                            V::load(x)
+                        } else if around {
+                            V::load(x).keep(masks[i])
+                        } else {
+                            V::load_masked(x, masks[i])
+                        };
+                    }
+                    parts = sort(parts);
+                }
+                for place in 0..args.places {
+                    parts[place].store(band.add(place * args.phase));
+                }
+                band = band.wrapping_add(args.places * args.phase);
+            }
+        }
+    }
+}
+
+/// Sorts `S` registers of neighbouring elements by their place within a stride of `S`.
+#[inline(always)]
+unsafe fn sort<V: Vector, const S: usize>(parts: [V; S]) -> [V; S] {
+    let mut sorted = parts;
+    // SAFETY: the caller guarantees the CPU.
+    unsafe {
+        match S {
+            2 => {
+                let [even, odd] = parts[0].unzip(parts[1]);
+                (sorted[0], sorted[1]) = (even, odd);
+            }
+            4 => {
+                let ([even, odd], [more_even, more_odd]) =
+                    (parts[0].unzip(parts[1]), parts[2].unzip(parts[3]));
+                let ([p0, p2], [p1, p3]) = (even.unzip(more_even), odd.unzip(more_odd));
+                (sorted[0], sorted[1], sorted[2], sorted[3]) = (p0, p1, p2, p3);
+            }
+            _ => {}
+        }
+    }
+    sorted
+}
+
+/// Copies rows with any stride.
+fn copy_by_element<T: ConvScalar>(args: &mut Rows<'_, T>) {
+    let (in_h, in_w) = (args.in_h, args.in_w);
+    for (channel, band) in args.band.chunks_mut(args.band_stride).take(args.channels).enumerate() {
+        for (i, band) in band.chunks_exact_mut(args.places * args.phase).take(args.rows).enumerate()
+        {
+            let row = (args.first + i * args.step).wrapping_sub(args.top);
+            if row >= in_h {
+                band.fill(T::ZERO);
+                continue;
+            }
+            let x = &args.x[(channel * in_h + row) * in_w..][..in_w];
+            for (place, band) in band.chunks_exact_mut(args.phase).enumerate() {
+                for (i, to) in band.iter_mut().enumerate() {
+                    let col = (place + args.stride * i).wrapping_sub(args.left);
+                    *to = x.get(col).copied().unwrap_or(T::ZERO);
+                }
+            }
         }
     }
 }
