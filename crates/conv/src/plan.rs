@@ -5,6 +5,7 @@ use tensor4::{Shape4, Tensor4, View4, ViewMut4};
 
 use crate::call::{Call, PackedKey, Weights, relu_in_place};
 use crate::kernels::Kernels;
+use crate::kernels::winograd::Form;
 use crate::workspace::Aligned;
 use crate::{
     Algorithm, Conv2d, ConvError, ConvScalar, Epilogue, KernelSet, Options, PackedWeights, Update,
@@ -204,8 +205,8 @@ impl Conv2dPlan {
             window.kernel_h,
             window.kernel_w,
         );
-        if self.algorithm() == Algorithm::Winograd {
-            text += &format!("; as {}", winograd::form(self).name());
+        if let Some(form) = self.winograd_form() {
+            text += &format!("; as {}", form.name());
         }
         if self.algorithm() == Algorithm::Im2colGemm {
             text += &format!(
@@ -344,7 +345,7 @@ impl Conv2dPlan {
         let algorithm = self.algorithm_for::<T>();
         PackedKey {
             algorithm,
-            form: (algorithm == Algorithm::Winograd).then(|| winograd::form(self)),
+            form: self.winograd_form(),
             kernels: self.kernels::<T>().set,
             weight_shape: self.weight_shape,
             groups: self.desc.groups,
@@ -446,6 +447,12 @@ impl Conv2dPlan {
         check(FORWARD, "the weight", w.shape(), self.weight_shape)?;
         self.check_bias(FORWARD, "the bias", bias.map(<[T]>::len))?;
         self.output_shape(n)
+    }
+
+    /// The form of Winograd's algorithm, if it is that which runs.
+    pub(crate) fn winograd_form(&self) -> Option<Form> {
+        let form = winograd::form(&self.group, self.options.numerics);
+        form.filter(|_| self.algorithm == Algorithm::Winograd)
     }
 
     fn kernels<T: ConvScalar>(&self) -> &'static Kernels<T> {

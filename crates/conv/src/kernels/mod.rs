@@ -119,7 +119,7 @@ impl<T> Kernels<T> {
     pub(crate) fn winograd_input(&self, mut args: winograd::Input<'_, T>) {
         args.check(self.lanes);
         // SAFETY: the slices have been checked, and a table exists only for a CPU that can run it.
-        unsafe { (self.winograd[args.form as usize].input)(&mut args) }
+        unsafe { (self.winograd[args.form.index()].input)(&mut args) }
     }
 
     /// Multiplies at one point of Winograd's algorithm.
@@ -133,14 +133,14 @@ impl<T> Kernels<T> {
     pub(crate) fn winograd_output(&self, mut args: winograd::Output<'_, '_, T>) {
         args.check(self.lanes);
         // SAFETY: as above.
-        unsafe { (self.winograd[args.form as usize].output)(&mut args) }
+        unsafe { (self.winograd[args.form.index()].output)(&mut args) }
     }
 
     /// Transforms packed weights for Winograd's algorithm.
     pub(crate) fn winograd_filter(&self, mut args: winograd::Filter<'_, T>) {
         args.check(self.lanes);
         // SAFETY: as above.
-        unsafe { (self.winograd[args.form as usize].filter)(&mut args) }
+        unsafe { (self.winograd[args.form.index()].filter)(&mut args) }
     }
 }
 
@@ -301,43 +301,37 @@ macro_rules! table {
             }
 
             $(#[$feature])?
-            unsafe fn input<F, const OUT: usize, const IN: usize>(
+            unsafe fn input<F: winograd::Points<IN>, const OUT: usize, const IN: usize>(
                 args: &mut winograd::Input<'_, $elem>,
-            ) where
-                F: winograd::Transform<OUT, IN>,
-            {
+            ) {
                 // SAFETY: as above.
                 unsafe { winograd::input::<$vector, F, OUT, IN>(args) }
             }
 
             $(#[$feature])?
-            unsafe fn output<F, const OUT: usize, const IN: usize>(
+            unsafe fn output<F: winograd::Points<IN>, const OUT: usize, const IN: usize>(
                 args: &mut winograd::Output<'_, '_, $elem>,
-            ) where
-                F: winograd::Transform<OUT, IN>,
-            {
+            ) {
                 // SAFETY: as above.
                 unsafe { winograd::output::<$vector, F, OUT, IN>(args) }
             }
 
             $(#[$feature])?
-            unsafe fn filter<F, const OUT: usize, const IN: usize>(
+            unsafe fn filter<F: winograd::Points<IN>, const R: usize, const IN: usize>(
                 args: &mut winograd::Filter<'_, $elem>,
-            ) where
-                F: winograd::Transform<OUT, IN>,
-            {
+            ) {
                 // SAFETY: as above.
-                unsafe { winograd::filter::<$vector, F, OUT, IN>(args) }
+                unsafe { winograd::filter::<$vector, F, R, IN>(args) }
             }
 
-            const fn form<F, const OUT: usize, const IN: usize>() -> WinogradForm<$elem>
+            const fn form<F, const OUT: usize, const R: usize, const IN: usize>() -> WinogradForm<$elem>
             where
-                F: winograd::Transform<OUT, IN>,
+                F: winograd::Points<IN>,
             {
                 WinogradForm {
                     input: input::<F, OUT, IN>,
                     output: output::<F, OUT, IN>,
-                    filter: filter::<F, OUT, IN>,
+                    filter: filter::<F, R, IN>,
                 }
             }
 
@@ -351,8 +345,15 @@ macro_rules! table {
                 sum_plane,
                 copy_rows,
                 winograd_product,
-                // In the order of `winograd::Form`.
-                winograd: [form::<winograd::Four, 4, 6>(), form::<winograd::Two, 2, 4>()],
+                // In the order of `winograd::Form::index`.
+                winograd: [
+                    form::<winograd::Six, 5, 2, 6>(),
+                    form::<winograd::Six, 4, 3, 6>(),
+                    form::<winograd::Six, 3, 4, 6>(),
+                    form::<winograd::Six, 2, 5, 6>(),
+                    form::<winograd::Four, 3, 2, 4>(),
+                    form::<winograd::Four, 2, 3, 4>(),
+                ],
             };
         }
     };
