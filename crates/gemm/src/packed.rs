@@ -44,7 +44,7 @@ mod pack;
 mod set;
 
 use crate::kernel::table::Table;
-use crate::kernel::tile::Tile;
+use crate::kernel::tile::{Onto, Tile};
 use crate::{GemmError, GemmScalar, MatMut, MatRef};
 
 pub use set::InstructionSet;
@@ -252,7 +252,26 @@ pub fn multiply<T: GemmScalar>(
     c: MatMut<'_, T>,
 ) -> Result<(), GemmError> {
     check("packed::multiply", &a, &b, &c)?;
-    product(a, b, false, c);
+    product(a, b, Onto::Nothing, c);
+    Ok(())
+}
+
+/// `C[i, j] <- (A B)[i, j] + start[i]`: `(M, K) x (K, N) -> (M, N)`, with a number for each row. C is
+/// not read.
+///
+/// # Errors
+///
+/// As [`multiply`], and [`GemmError::Length`] if there are not M numbers.
+pub fn multiply_onto_rows<T: GemmScalar>(
+    a: PackedA<'_, T>,
+    b: PackedB<'_, T>,
+    start: &[T],
+    c: MatMut<'_, T>,
+) -> Result<(), GemmError> {
+    const OPERATION: &str = "packed::multiply_onto_rows";
+    check_len(OPERATION, [a.rows, 1], a.rows, start.len())?;
+    check(OPERATION, &a, &b, &c)?;
+    product(a, b, Onto::Rows(start), c);
     Ok(())
 }
 
@@ -269,7 +288,7 @@ pub fn multiply_add<T: GemmScalar>(
     c: MatMut<'_, T>,
 ) -> Result<(), GemmError> {
     check("packed::multiply_add", &a, &b, &c)?;
-    product(a, b, true, c);
+    product(a, b, Onto::C, c);
     Ok(())
 }
 
@@ -299,7 +318,7 @@ fn check<T: GemmScalar>(
 fn product<T: GemmScalar>(
     a: PackedA<'_, T>,
     b: PackedB<'_, T>,
-    accumulate: bool,
+    onto: Onto<'_, T>,
     mut c: MatMut<'_, T>,
 ) {
     let (table, k) = (a.kernel.table, a.k);
@@ -311,6 +330,10 @@ fn product<T: GemmScalar>(
     for top in (0..a.rows).step_by(height) {
         let rows = height.min(a.rows - top);
         let a = &a.panels[top * k..][..height * k];
+        let onto = match onto {
+            Onto::Rows(start) => Onto::Rows(&start[top..top + rows]),
+            other => other,
+        };
         for left in (0..b.cols).step_by(width) {
             let cols = width.min(b.cols - left);
             let b = &b.panels[left * k..][..width * k];
@@ -319,28 +342,34 @@ fn product<T: GemmScalar>(
             let c = &mut c.data_mut()[layout.offset(top, left)..];
             if whole {
                 let row_stride = layout.row_stride;
-                table.tile(Tile { a, b, k, c, row_stride, vectors, accumulate });
+                table.tile(Tile { a, b, k, c, row_stride, vectors, onto });
                 continue;
             }
             let (tile, row_stride) = (&mut scratch[..height * width], width);
-            table.tile(Tile { a, b, k, c: tile, row_stride, vectors, accumulate: false });
+            table.tile(Tile { a, b, k, c: tile, row_stride, vectors, onto: Onto::Nothing });
             for (row, sums) in scratch.chunks_exact(width).take(rows).enumerate() {
                 let c = &mut c[row * layout.row_stride..];
                 if contiguous {
-                    merge(c[..cols].iter_mut(), &sums[..cols], accumulate);
+                    merge(c[..cols].iter_mut(), &sums[..cols], onto, row);
                 } else {
-                    merge(c.iter_mut().step_by(layout.col_stride), &sums[..cols], accumulate);
+                    merge(c.iter_mut().step_by(layout.col_stride), &sums[..cols], onto, row);
                 }
             }
         }
     }
 }
 
-/// Overwrites elements of C by sums, or adds these to them.
-fn merge<'c, T: GemmScalar>(c: impl Iterator<Item = &'c mut T>, sums: &[T], accumulate: bool) {
-    if accumulate {
-        c.zip(sums).for_each(|(c, &sum)| *c = sum + *c);
-    } else {
-        c.zip(sums).for_each(|(c, &sum)| *c = sum);
+/// Writes the sums of a row of C, added to what they are to be added to.
+#[inline(always)]
+fn merge<'c, T: GemmScalar>(
+    c: impl Iterator<Item = &'c mut T>,
+    sums: &[T],
+    onto: Onto<'_, T>,
+    row: usize,
+) {
+    match onto {
+        Onto::Nothing => c.zip(sums).for_each(|(c, &sum)| *c = sum),
+        Onto::Rows(start) => c.zip(sums).for_each(|(c, &sum)| *c = sum + start[row]),
+        Onto::C => c.zip(sums).for_each(|(c, &sum)| *c = sum + *c),
     }
 }

@@ -13,34 +13,42 @@ fn kernels<T: Real>() -> Vec<MicroKernel<T>> {
     all.filter(|set| set.is_available()).map(|&set| MicroKernel::new(set).unwrap()).collect()
 }
 
-/// Packs, multiplies, and compares; C holds NaN beforehand where it is overwritten.
+/// Packs, multiplies onto nothing, the number of each row (`false`) or C (`true`), and compares; C holds
+/// NaN beforehand where it is overwritten.
 fn check<T: Real>(
     kernel: MicroKernel<T>,
     [m, k, n]: [usize; 3],
     orders: [Order; 3],
-    accumulate: bool,
+    onto: Option<bool>,
     seed: u64,
 ) -> Result<(), GemmError> {
     let a = Matrix::<T>::whole(m, k, orders[0], f32::NAN, seed);
     let b = Matrix::<T>::whole(k, n, orders[1], f32::NAN, seed ^ 1);
     let mut c = Matrix::<T>::whole(m, n, orders[2], 99.0, seed ^ 2);
+    if onto == Some(false) {
+        for i in 0..m {
+            (0..n).for_each(|j| c.view_mut()[(i, j)] = (i as f32).into());
+        }
+    }
     let mut expected = c.clone();
-    let beta = if accumulate { 1.0 } else { 0.0 };
+    let beta = if onto.is_some() { 1.0 } else { 0.0 };
     naive::gemm(1.0.into(), a.view(), b.view(), beta.into(), expected.view_mut())?;
 
     let mut a_panels = vec![T::from(f32::NAN); kernel.packed_a_len(m, k)];
     let mut b_panels = vec![T::from(f32::NAN); kernel.packed_b_len(k, n)];
     let a = kernel.pack_a(a.view(), &mut a_panels)?;
     let b = kernel.pack_b(b.view(), &mut b_panels)?;
-    if accumulate {
+    if onto == Some(true) {
         packed::multiply_add(a, b, c.view_mut())?;
     } else {
         for i in 0..m {
-            for j in 0..n {
-                c.view_mut()[(i, j)] = f32::NAN.into();
-            }
+            (0..n).for_each(|j| c.view_mut()[(i, j)] = f32::NAN.into());
         }
-        packed::multiply(a, b, c.view_mut())?;
+        let start: Vec<T> = (0..m).map(|i| (i as f32).into()).collect();
+        match onto {
+            None => packed::multiply(a, b, c.view_mut())?,
+            Some(_) => packed::multiply_onto_rows(a, b, &start, c.view_mut())?,
+        }
     }
     let what = format!("({m}, {k}) x ({k}, {n}) {orders:?} on {}", kernel.set());
     assert_eq!(c.data, expected.data, "{what}");
@@ -50,10 +58,10 @@ fn check<T: Real>(
 fn on_every_set<T: Real>(
     size: [usize; 3],
     orders: [Order; 3],
-    accumulate: bool,
+    onto: Option<bool>,
     seed: u64,
 ) -> Result<(), GemmError> {
-    kernels::<T>().into_iter().try_for_each(|k| check(k, size, orders, accumulate, seed))
+    kernels::<T>().into_iter().try_for_each(|k| check(k, size, orders, onto, seed))
 }
 
 proptest! {
@@ -63,11 +71,11 @@ proptest! {
     fn products_are_naive(
         size in [0_usize..40, 0_usize..20, 0_usize..120],
         orders in [Order::any(), Order::any(), Order::any()],
-        accumulate in any::<bool>(),
+        onto in any::<Option<bool>>(),
         seed in any::<u64>(),
     ) {
-        on_every_set::<f32>(size, orders, accumulate, seed)?;
-        on_every_set::<f64>(size, orders, accumulate, seed)?;
+        on_every_set::<f32>(size, orders, onto, seed)?;
+        on_every_set::<f64>(size, orders, onto, seed)?;
     }
 }
 
@@ -80,7 +88,8 @@ fn products_at_the_edges_of_tiles_are_naive() -> Result<(), GemmError> {
             for n in around(kernel.cols()).into_iter().chain([1, kernel.cols() / 2]) {
                 for k in [0, 1, 2, 3, 4, 5, 33] {
                     for order in [Order::ROWS, Order::COLS, Order::PADDED] {
-                        check(kernel, [m, k, n], [order, Order::ROWS, order], k % 2 == 0, 3)?;
+                        let onto = [None, Some(false), Some(true)][k % 3];
+                        check(kernel, [m, k, n], [order, Order::ROWS, order], onto, 3)?;
                     }
                 }
             }
@@ -170,6 +179,9 @@ fn what_does_not_fit_is_refused() -> Result<(), GemmError> {
     let mut c = [7.0; 9];
     let error = packed::multiply(packed_a, packed_b, MatMut::row_major(&mut c[..6], 3, 2)?);
     assert!(matches!(error, Err(GemmError::Outer { .. })), "{error:?}");
+    let error =
+        packed::multiply_onto_rows(packed_a, packed_b, &[0.0; 2], MatMut::row_major(&mut c, 3, 3)?);
+    assert!(matches!(error, Err(GemmError::Length { .. })), "{error:?}");
     let mut few = vec![0.0; kernel.packed_b_len(3, 3)];
     let few = kernel.pack_b(matrix.block(0..3, 0..3)?, &mut few)?;
     let error = packed::multiply_add(packed_a, few, MatMut::row_major(&mut c, 3, 3)?);

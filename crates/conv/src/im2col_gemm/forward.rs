@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use tensor4::ViewMut4;
 
 use super::cut::{Cut, Stage};
-use super::unfold::Unfold;
+use super::unfold::{MAX_PANELS, Unfold};
 use crate::call::{Call, Weights, keep_threads_busy, relu_in_place};
 use crate::workspace::Scratch;
 use crate::{Conv2dPlan, ConvScalar, Workspace};
@@ -190,28 +190,24 @@ impl<T: ConvScalar> Task<'_, T> {
                 let channels = first..first + sums.len() / row_len;
                 let weights = self.weights(group, terms.clone(), channels.clone());
                 let sums_of = |c: usize| c * row_len + col..c * row_len + col + pixels.len();
-                let mut accumulate = true;
-                if self.is_first(part) {
-                    accumulate = self.call.bias.is_some();
-                    if let Some(bias) = self.call.bias {
-                        let bias = &bias[group * cut.group_oc..][channels];
-                        for (c, &bias) in bias.iter().enumerate() {
-                            sums[sums_of(c)].fill(bias);
-                        }
-                    }
-                } else if let (Some(y), true) = (y, part == self.stage.parts.start) {
-                    for (c, channel) in channels.enumerate() {
+                let count = channels.len();
+                if let (Some(y), false) = (y, self.is_first(part) || part > self.stage.parts.start)
+                {
+                    for (c, channel) in channels.clone().enumerate() {
                         self.gather(group, channel, pixels.clone(), y, &mut sums[sums_of(c)]);
                     }
                 }
-                let count = sums.len() / row_len;
                 let c = MatMut::new(&mut sums[col..], count, pixels.len(), row_len, 1).expect(FITS);
                 // (block of OC, part of C*KH*KW) x (part of C*KH*KW, pixels) -> (block of OC, pixels)
-                if accumulate {
-                    packed::multiply_add(weights, columns, c).expect(FITS);
-                } else {
-                    packed::multiply(weights, columns, c).expect(FITS);
+                match self.call.bias {
+                    _ if !self.is_first(part) => packed::multiply_add(weights, columns, c),
+                    None => packed::multiply(weights, columns, c),
+                    Some(bias) => {
+                        let bias = &bias[group * cut.group_oc..][channels];
+                        packed::multiply_onto_rows(weights, columns, bias, c)
+                    }
                 }
+                .expect(FITS);
                 if self.is_last(part) && self.call.relu() {
                     (0..count).for_each(|c| relu_in_place(&mut sums[sums_of(c)]));
                 }
@@ -242,9 +238,10 @@ impl<T: ConvScalar> Task<'_, T> {
         let unfold = Unfold { g, x, image_len, width };
         let first = self.first_image * self.cut.plane_len + pixels.start;
         let end = first + pixels.len();
-        for_each_block(self.parallel, columns, width * terms.len(), |panel, columns| {
-            let first = first + panel * width;
-            unfold.panel(first..(first + width).min(end), terms.clone(), columns);
+        let panels = if self.parallel { 1 } else { MAX_PANELS };
+        for_each_block(self.parallel, columns, panels * width * terms.len(), |block, columns| {
+            let first = first + block * panels * width;
+            unfold.panels(first..(first + panels * width).min(end), terms.clone(), columns);
         });
     }
 

@@ -2,12 +2,15 @@
 
 use std::ops::Range;
 
-use im2col::ConvGeometry;
+use im2col::{ConvGeometry, Padding};
 
 use crate::ConvScalar;
 
 /// The widest panel that there is room for.
 const MAX_WIDTH: usize = 64;
+/// How many panels are unfolded at a time, channel by channel: more would be read in longer pieces,
+/// but not all of what is written would stay in the first-level cache.
+pub(super) const MAX_PANELS: usize = 4;
 
 /// What is unfolded: the channels of a group in every image of a batch.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +25,7 @@ pub(super) struct Unfold<'a, T> {
 }
 
 /// Pixels of a panel that stand together in the input, a stride apart, for one tap of the kernel.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Run {
     /// The first of them in the panel.
     to: usize,
@@ -44,11 +47,23 @@ struct Sources {
 }
 
 impl Sources {
+    const fn new() -> Self {
+        let nothing = Run { to: 0, from: 0, len: 0 };
+        Self {
+            copies: [nothing; MAX_WIDTH],
+            copy_count: 0,
+            zeros: [(0, 0); MAX_WIDTH],
+            zero_count: 0,
+        }
+    }
+
+    #[inline(always)]
     fn copies(&self) -> &[Run] {
         &self.copies[..self.copy_count]
     }
 
     /// Copies a run; with the stride of the rows, as a continuation of the one before if it is one.
+    #[inline(always)]
     fn copy(&mut self, run: Run, stride: usize) {
         if let Some(last) = self.copies[..self.copy_count].last_mut()
             && last.to + last.len == run.to
@@ -61,6 +76,7 @@ impl Sources {
         self.copy_count += 1;
     }
 
+    #[inline(always)]
     fn zero(&mut self, from: usize, to: usize) {
         if from == to {
             return;
@@ -77,18 +93,27 @@ impl Sources {
 }
 
 impl<T: ConvScalar> Unfold<'_, T> {
-    /// Unfolds some pixels, counted through all images, into a panel: for each of the `terms` of a
-    /// sum, a row of [`width`](Self::width) elements. What lies beyond the pixels is left alone.
-    pub(super) fn panel(&self, pixels: Range<usize>, terms: Range<usize>, panel: &mut [T]) {
+    /// Unfolds some pixels, counted through all images, into panels, at most
+    /// [`MAX_PANELS`]: for each of the `terms` of a sum, a row of [`width`](Self::width) elements.
+    /// What lies beyond the pixels is left alone.
+    pub(super) fn panels(&self, pixels: Range<usize>, terms: Range<usize>, panels: &mut [T]) {
         let g = self.g;
         let w = g.window();
         let taps = w.kernel_h * w.kernel_w;
-        let mut sources = Sources {
-            copies: [Run::default(); MAX_WIDTH],
-            copy_count: 0,
-            zeros: [(0, 0); MAX_WIDTH],
-            zero_count: 0,
+        let panel_len = terms.len() * self.width;
+        let panel_pixels = |panel: usize| {
+            let first = pixels.start + panel * self.width;
+            first..(first + self.width).min(pixels.end)
         };
+        let mut sources = [const { Sources::new() }; MAX_PANELS];
+        let sources = &mut sources[..pixels.len().div_ceil(self.width)];
+        // Without padding, the pixels under every tap stand as those under the first.
+        let alike = w.padding == Padding::uniform(0);
+        if alike {
+            for (panel, sources) in sources.iter_mut().enumerate() {
+                self.find(sources, (0, 0), panel_pixels(panel), true);
+            }
+        }
         for tap in 0..taps.min(terms.end) {
             // Term `c * taps + tap` is that of channel `c`.
             let channels = terms.start.saturating_sub(tap).div_ceil(taps)
@@ -96,14 +121,23 @@ impl<T: ConvScalar> Unfold<'_, T> {
             if channels.is_empty() {
                 continue;
             }
-            let kernel = (tap / w.kernel_w, tap % w.kernel_w);
-            self.find(&mut sources, kernel, pixels.clone(), false);
-            if !self.within(&sources, &channels) {
-                self.find(&mut sources, kernel, pixels.clone(), true);
+            let (kh, kw) = (tap / w.kernel_w, tap % w.kernel_w);
+            let mut shift = kh * w.dilation_h * g.in_w() + kw * w.dilation_w;
+            if !alike {
+                shift = 0;
+                for (panel, sources) in sources.iter_mut().enumerate() {
+                    self.find(sources, (kh, kw), panel_pixels(panel), false);
+                    if !self.within(sources, &channels) {
+                        self.find(sources, (kh, kw), panel_pixels(panel), true);
+                    }
+                }
             }
             for c in channels {
-                let row = &mut panel[(c * taps + tap - terms.start) * self.width..][..self.width];
-                self.row(&sources, c, row);
+                let place = (c * taps + tap - terms.start) * self.width;
+                let channel = (c * g.in_h() * g.in_w() + shift) as isize;
+                for (sources, panel) in sources.iter().zip(panels.chunks_exact_mut(panel_len)) {
+                    self.row(sources, channel, &mut panel[place..][..self.width]);
+                }
             }
         }
     }
@@ -166,17 +200,17 @@ impl<T: ConvScalar> Unfold<'_, T> {
         })
     }
 
-    /// Unfolds one term.
-    #[inline]
-    fn row(&self, sources: &Sources, c: usize, row: &mut [T]) {
-        let channel = (c * self.g.in_h() * self.g.in_w()) as isize;
+    /// Unfolds one term; its channel begins at a place of the batch.
+    #[inline(always)]
+    fn row(&self, sources: &Sources, channel: isize, row: &mut [T]) {
         let stride = self.g.window().stride_w;
         for run in sources.copies() {
             let to = &mut row[run.to..][..run.len];
             let from = &self.x[(channel + run.from) as usize..];
             match stride {
                 1 => copy(to, &from[..run.len]),
-                2 if from.len() >= 2 * run.len => copy_every_other(to, &from[..2 * run.len]),
+                2 => copy_every::<T, 2>(to, from),
+                4 => copy_every::<T, 4>(to, from),
                 _ => to.iter_mut().zip(from.iter().step_by(stride)).for_each(|(to, &x)| *to = x),
             }
         }
@@ -190,32 +224,59 @@ impl<T: ConvScalar> Unfold<'_, T> {
     }
 }
 
-/// Copies a few elements, without a call.
+/// Copies elements, at most [`MAX_WIDTH`], without a loop, in which the compiler would see a call.
 #[inline(always)]
 fn copy<T: Copy>(to: &mut [T], from: &[T]) {
-    let ((to_16, to), (from_16, from)) = (to.as_chunks_mut::<16>(), from.as_chunks::<16>());
-    for (to, from) in to_16.iter_mut().zip(from_16) {
-        *to = *from;
+    #[inline(always)]
+    fn block<T: Copy, const N: usize>(to: &mut [T], from: &[T], at: usize) {
+        let to: &mut [T; N] = to[at..].first_chunk_mut().expect("the length was asked for");
+        *to = *from[at..].first_chunk().expect("they are equally long");
     }
-    let ((to_4, to), (from_4, from)) = (to.as_chunks_mut::<4>(), from.as_chunks::<4>());
-    for (to, from) in to_4.iter_mut().zip(from_4) {
-        *to = *from;
-    }
-    for (to, &from) in to.iter_mut().zip(from) {
-        *to = from;
+    // The last block overlaps the one before.
+    match to.len() {
+        0 => {}
+        1 => to[0] = from[0],
+        2..4 => {
+            block::<T, 2>(to, from, 0);
+            block::<T, 2>(to, from, to.len() - 2);
+        }
+        4..8 => {
+            block::<T, 4>(to, from, 0);
+            block::<T, 4>(to, from, to.len() - 4);
+        }
+        8..16 => {
+            block::<T, 8>(to, from, 0);
+            block::<T, 8>(to, from, to.len() - 8);
+        }
+        len => {
+            block::<T, 16>(to, from, 0);
+            if len > 32 {
+                block::<T, 16>(to, from, 16);
+            }
+            if len > 48 {
+                block::<T, 16>(to, from, 32);
+            }
+            block::<T, 16>(to, from, len - 16);
+        }
     }
 }
 
-/// Copies the first of every two elements.
+/// Copies the first of every `S` elements.
 #[inline(always)]
-fn copy_every_other<T: Copy>(to: &mut [T], from: &[T]) {
-    let ((to_8, to), (from_16, from)) = (to.as_chunks_mut::<8>(), from.as_chunks::<16>());
-    for (to, from) in to_8.iter_mut().zip(from_16) {
-        *to = std::array::from_fn(|i| from[2 * i]);
+fn copy_every<T: Copy, const S: usize>(to: &mut [T], from: &[T]) {
+    const BLOCK: usize = 8;
+    let len = to.len();
+    let block = |to: &mut [T], at: usize| {
+        let (to, from) = (&mut to[at..][..BLOCK], &from[S * at..][..S * BLOCK]);
+        (0..BLOCK).for_each(|i| to[i] = from[S * i]);
+    };
+    if len < BLOCK || from.len() < S * len {
+        to.iter_mut().zip(from.iter().step_by(S)).for_each(|(to, &x)| *to = x);
+        return;
     }
-    let rest = &from_16.as_flattened()[to_8.len() * 16..];
-    let from = if rest.is_empty() { from } else { rest };
-    for (to, from) in to.iter_mut().zip(from.chunks_exact(2)) {
-        *to = from[0];
+    for at in (0..len - BLOCK).step_by(BLOCK) {
+        block(to, at);
     }
+    // It overlaps the one before.
+    block(to, len - BLOCK);
 }

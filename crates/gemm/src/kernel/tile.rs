@@ -16,9 +16,29 @@ pub(crate) struct Tile<'a, T> {
     pub(crate) row_stride: usize,
     /// How many registers of columns are summed.
     pub(crate) vectors: usize,
-    /// Whether the sums are added to what C holds, or overwrite it.
-    pub(crate) accumulate: bool,
+    /// What the sums are added to.
+    pub(crate) onto: Onto<'a, T>,
 }
+
+/// What the sums of a product are added to.
+#[derive(Debug)]
+pub(crate) enum Onto<'a, T> {
+    /// Nothing: they overwrite C.
+    Nothing,
+    /// One number for each row; C is overwritten.
+    Rows(&'a [T]),
+    /// What C holds.
+    C,
+}
+
+// Not derived: a derive would ask for `T: Copy`.
+impl<T> Clone for Onto<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Onto<'_, T> {}
 
 impl<T> Tile<'_, T> {
     /// Asserts that a tile of so many `rows` and registers of so many `lanes`, at most `vectors`,
@@ -29,6 +49,9 @@ impl<T> Tile<'_, T> {
         let width = vectors * lanes;
         assert!(holds(self.b.len(), width), "B: {} terms of {width}, {}", self.k, self.b.len());
         assert!((1..=vectors).contains(&self.vectors), "{} of {vectors}", self.vectors);
+        if let Onto::Rows(numbers) = self.onto {
+            assert!(numbers.len() >= rows, "{} numbers for {rows} rows", numbers.len());
+        }
         let (stride, len) = (self.row_stride, self.c.len());
         let end = (rows - 1).checked_mul(stride).and_then(|c| c.checked_add(self.vectors * lanes));
         assert!(end.is_some_and(|end| end <= len), "C: {rows} rows by {stride} in {len}");
@@ -51,7 +74,8 @@ pub(super) unsafe fn tile<V: Vector, const R: usize, const N: usize, const W: us
     // `b` has `k * W * LANES`, of which term `i` reads `R` from `i * R` and `N <= W` registers from
     // `i * W * LANES`; both pointers end at most one past their slices. Row `r` of C reads and writes
     // `N * LANES` elements from `r * stride`, the last row ends within `c`, which is borrowed
-    // mutably, so that neither `a` nor `b` overlaps it.
+    // mutably, so that neither `a` nor `b` overlaps
+    // it. Of numbers for rows there are at least `R`.
     unsafe {
         for r in 0..R {
             for n in 0..N {
@@ -76,10 +100,12 @@ pub(super) unsafe fn tile<V: Vector, const R: usize, const N: usize, const W: us
         for r in 0..R {
             for n in 0..N {
                 let p = c.add(r * stride + n * V::LANES);
-                if tile.accumulate {
-                    sums[r][n].add(V::load(p)).store(p);
-                } else {
-                    sums[r][n].store(p);
+                match tile.onto {
+                    Onto::Nothing => sums[r][n].store(p),
+                    Onto::Rows(numbers) => {
+                        sums[r][n].add(V::splat(*numbers.as_ptr().add(r))).store(p);
+                    }
+                    Onto::C => sums[r][n].add(V::load(p)).store(p),
                 }
             }
         }
