@@ -209,11 +209,7 @@ impl Conv2dPlan {
             text += &format!("; as {}", form.name());
         }
         if self.algorithm() == Algorithm::Im2colGemm {
-            text += &format!(
-                "; unfolds {} of {} output rows at a time",
-                im2col_gemm::chunk_rows(self),
-                self.group.out_h()
-            );
+            text += &format!("; {}", im2col_gemm::describe(self));
         }
         text
     }
@@ -291,6 +287,7 @@ impl Conv2dPlan {
             Algorithm::Direct => direct::packed_len(self, kernels),
             Algorithm::Winograd => winograd::packed_len(self, kernels),
             Algorithm::Depthwise => lanes::packed_len(self, kernels),
+            Algorithm::Im2colGemm => im2col_gemm::packed_len::<T>(self),
             _ => w.data().len(),
         };
         let packed = data.get(len);
@@ -304,6 +301,7 @@ impl Conv2dPlan {
                 winograd::pack(self, kernels, w.data(), packed, scratch.columns);
             }
             Algorithm::Depthwise => lanes::pack(self, kernels, w.data(), packed),
+            Algorithm::Im2colGemm => im2col_gemm::pack(self, w.data(), packed),
             _ => packed.copy_from_slice(w.data()),
         }
         Ok(PackedWeights { key, data, len })
@@ -346,7 +344,11 @@ impl Conv2dPlan {
         PackedKey {
             algorithm,
             form: self.winograd_form(),
-            kernels: self.kernels::<T>().set,
+            // That one has kernels of its own for every element type.
+            kernels: match algorithm {
+                Algorithm::Im2colGemm => self.kernels,
+                _ => self.kernels::<T>().set,
+            },
             weight_shape: self.weight_shape,
             groups: self.desc.groups,
         }
