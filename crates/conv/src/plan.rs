@@ -130,7 +130,7 @@ impl Conv2dPlan {
     }
 
     /// The algorithm that runs forward for an element type.
-    fn algorithm_for<T: ConvScalar>(&self) -> Algorithm {
+    pub(crate) fn algorithm_for<T: ConvScalar>(&self) -> Algorithm {
         let vector = self.kernels::<T>().set != KernelSet::Scalar;
         match self.options.algorithm {
             Algorithm::Naive => Algorithm::Naive,
@@ -324,17 +324,8 @@ impl Conv2dPlan {
         y: ViewMut4<'_, T>,
         workspace: &mut Workspace<T>,
     ) -> Result<(), ConvError> {
-        let n = x.shape().n();
-        check(FORWARD, "the input", x.shape(), self.input_shape(n)?)?;
-        let key = self.packed_key::<T>();
-        if w.key != key {
-            return Err(ConvError::Packed {
-                packed: format!("{:?}", w.key),
-                plan: format!("{key:?}"),
-            });
-        }
-        self.check_bias(FORWARD, "the bias", bias.map(<[T]>::len))?;
-        check(FORWARD, "the output", y.shape(), self.output_shape(n)?)?;
+        let shape = self.check_packed(x, w, bias)?;
+        check(FORWARD, "the output", y.shape(), shape)?;
         let weights = Weights::Packed(w.data.view(w.len));
         self.run_forward(&Call { x, weights, bias, epilogue }, y, workspace);
         Ok(())
@@ -351,7 +342,7 @@ impl Conv2dPlan {
         }
     }
 
-    fn run_forward<T: ConvScalar>(
+    pub(crate) fn run_forward<T: ConvScalar>(
         &self,
         call: &Call<'_, T>,
         y: ViewMut4<'_, T>,
@@ -435,7 +426,7 @@ impl Conv2dPlan {
     }
 
     /// Checks what goes into the forward pass; returns the shape of its output.
-    fn check_forward<T: ConvScalar>(
+    pub(crate) fn check_forward<T: ConvScalar>(
         &self,
         x: View4<'_, T>,
         w: View4<'_, T>,
@@ -448,7 +439,27 @@ impl Conv2dPlan {
         self.output_shape(n)
     }
 
-    fn kernels<T: ConvScalar>(&self) -> &'static Kernels<T> {
+    /// As [`check_forward`](Self::check_forward), with packed weights.
+    pub(crate) fn check_packed<T: ConvScalar>(
+        &self,
+        x: View4<'_, T>,
+        w: &PackedWeights<T>,
+        bias: Option<&[T]>,
+    ) -> Result<Shape4, ConvError> {
+        let n = x.shape().n();
+        check(FORWARD, "the input", x.shape(), self.input_shape(n)?)?;
+        let key = self.packed_key::<T>();
+        if w.key != key {
+            return Err(ConvError::Packed {
+                packed: format!("{:?}", w.key),
+                plan: format!("{key:?}"),
+            });
+        }
+        self.check_bias(FORWARD, "the bias", bias.map(<[T]>::len))?;
+        self.output_shape(n)
+    }
+
+    pub(crate) fn kernels<T: ConvScalar>(&self) -> &'static Kernels<T> {
         T::kernels(self.kernels).expect("the plan was made for a set that this CPU has")
     }
 
@@ -468,7 +479,7 @@ impl Conv2dPlan {
     }
 }
 
-fn check(
+pub(crate) fn check(
     operation: &'static str,
     what: &'static str,
     actual: Shape4,
