@@ -16,6 +16,11 @@ impl<T> Default for Out<'_, T> {
 }
 
 impl<'a, T> Out<'a, T> {
+    /// Pixels that are not pooled.
+    pub(crate) fn new(y: &'a mut [T]) -> Self {
+        Self { y, argmax: &mut [] }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.y.len()
     }
@@ -24,11 +29,22 @@ impl<'a, T> Out<'a, T> {
         self.y.is_empty()
     }
 
+    pub(crate) fn reborrow(&mut self) -> Out<'_, T> {
+        Out { y: self.y, argmax: self.argmax }
+    }
+
     /// The elements before `mid`, and the others.
     pub(crate) fn split_at(self, mid: usize) -> [Self; 2] {
         let (y, y_rest) = self.y.split_at_mut(mid);
         let (argmax, argmax_rest) = self.argmax.split_at_mut(mid.min(self.argmax.len()));
         [Self { y, argmax }, Self { y: y_rest, argmax: argmax_rest }]
+    }
+
+    /// The elements from one on; none if there is none.
+    pub(crate) fn from(self, first: usize) -> Self {
+        let first = first.min(self.len());
+        let [_, rest] = self.split_at(first);
+        rest
     }
 
     /// Pieces of `len` elements; the last may have fewer.

@@ -5,6 +5,7 @@ use tensor4::{Shape4, Tensor4, View4, ViewMut4};
 
 use crate::call::{Call, PackedKey, Weights, relu_in_place};
 use crate::kernels::Kernels;
+use crate::out::Out;
 use crate::workspace::Aligned;
 use crate::{
     Algorithm, Conv2d, ConvError, ConvScalar, Epilogue, KernelSet, Options, PackedWeights, Update,
@@ -268,7 +269,7 @@ impl Conv2dPlan {
     ) -> Result<(), ConvError> {
         let shape = self.check_forward(x, w, bias)?;
         check(FORWARD, "the output", y.shape(), shape)?;
-        let call = Call { x, weights: Weights::Plain(w.data()), bias, epilogue };
+        let call = Call { x, weights: Weights::Plain(w.data()), bias, epilogue, pool: false };
         self.run_forward(&call, y, workspace);
         Ok(())
     }
@@ -327,7 +328,8 @@ impl Conv2dPlan {
         let shape = self.check_packed(x, w, bias)?;
         check(FORWARD, "the output", y.shape(), shape)?;
         let weights = Weights::Packed(w.data.view(w.len));
-        self.run_forward(&Call { x, weights, bias, epilogue }, y, workspace);
+        let call = Call { x, weights, bias, epilogue, pool: false };
+        self.run_forward(&call, y, workspace);
         Ok(())
     }
 
@@ -360,7 +362,9 @@ impl Conv2dPlan {
             }
             Algorithm::Direct => direct::forward(self, kernels, call, y, workspace),
             Algorithm::Winograd => winograd::forward(self, kernels, call, y, workspace),
-            Algorithm::Depthwise => lanes::forward(self, kernels, call, y, workspace),
+            Algorithm::Depthwise => {
+                lanes::forward(self, kernels, call, Out::new(y.into_data()), workspace);
+            }
             Algorithm::Im2colGemm | Algorithm::Auto => {
                 im2col_gemm::forward(self, call, y, workspace);
             }

@@ -8,7 +8,7 @@ use crate::kernels::Pool;
 use crate::out::Out;
 use crate::plan::check;
 use crate::{
-    Algorithm, Conv2dPlan, ConvError, ConvScalar, Epilogue, PackedWeights, Workspace, naive,
+    Algorithm, Conv2dPlan, ConvError, ConvScalar, Epilogue, PackedWeights, Workspace, lanes, naive,
 };
 
 const OPERATION: &str = "conv2d forward with a pool";
@@ -62,7 +62,7 @@ impl Conv2dPlan {
     ) -> Result<(), ConvError> {
         self.check_forward(x, w, bias)?;
         let weights = Weights::Plain(w.data());
-        let call = Call { x, weights, bias, epilogue: Epilogue::Relu };
+        let call = Call { x, weights, bias, epilogue: Epilogue::Relu, pool: true };
         self.relu_pool(&call, y, argmax, workspace)
     }
 
@@ -84,7 +84,7 @@ impl Conv2dPlan {
     ) -> Result<(), ConvError> {
         self.check_packed(x, w, bias)?;
         let weights = Weights::Packed(w.data.view(w.len));
-        let call = Call { x, weights, bias, epilogue: Epilogue::Relu };
+        let call = Call { x, weights, bias, epilogue: Epilogue::Relu, pool: true };
         self.relu_pool(&call, y, argmax, workspace)
     }
 
@@ -97,7 +97,7 @@ impl Conv2dPlan {
 
     fn relu_pool_bytes(&self, images: usize) -> usize {
         let unpooled = match self.algorithm_for::<f32>() {
-            Algorithm::Naive => 0,
+            Algorithm::Naive | Algorithm::Depthwise => 0,
             _ => images * self.unpooled_len() + Workspace::<f32>::SPARE,
         };
         self.max_workspace_bytes() + unpooled * size_of::<f32>()
@@ -144,6 +144,7 @@ impl Conv2dPlan {
         let out = Out { y: y.into_data(), argmax: argmax.unwrap_or_default() };
         match self.algorithm_for::<T>() {
             Algorithm::Naive => self.pool_naively(call, shape, out),
+            Algorithm::Depthwise => lanes::forward(self, self.kernels(), call, out, workspace),
             _ => self.pool_images(call, shape, out, workspace),
         }
         Ok(())
@@ -191,7 +192,7 @@ impl Conv2dPlan {
                 let unpooled = &mut unpooled[..batch.len() * self.unpooled_len()];
                 let shape = self.output_shape(batch.len()).expect(FITS);
                 let y = ViewMut4::new(shape, unpooled).expect(FITS);
-                let call = Call { x: call.x.batch(batch).expect(FITS), ..*call };
+                let call = Call { x: call.x.batch(batch).expect(FITS), pool: false, ..*call };
                 self.run_forward(&call, y, workspace);
                 self.pool_planes(unpooled, out);
             }

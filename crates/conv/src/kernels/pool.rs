@@ -69,43 +69,80 @@ pub(super) unsafe fn greatest<V: Vector, const TAGS: bool>(
 /// is asked for.
 #[inline(always)]
 pub(crate) unsafe fn pool<V: Vector, const TAGS: bool>(args: &mut Pool<'_, V::Elem>) {
-    // SAFETY: the caller guarantees the CPU. Of each row of `x` the elements `2 * col..2 * (col + count)`
-    // are read, of each row of `y` and `argmax` `col..col + count` are written, and `col + count <=
-    // out_w`; the rows have been checked.
-    unsafe {
-        for plane in 0..args.planes {
-            let x = args.x.as_ptr().add(plane * args.x_stride);
-            for row in 0..args.out_h {
-                let x = x.add(2 * row * args.in_w);
-                let at = plane * args.y_stride + row * args.out_w;
-                for register in 0..args.out_w.div_ceil(V::LANES) {
-                    // The last register begins where it still has all its lanes, if the row fills one.
-                    let col = (register * V::LANES).min(args.out_w.saturating_sub(V::LANES));
-                    let count = V::LANES.min(args.out_w - col);
-                    let (upper, lower) = (x.add(2 * col), x.add(2 * col + args.in_w));
-                    let y = args.y.as_mut_ptr().add(at + col);
-                    let argmax = args.argmax.as_mut_ptr().wrapping_add(at + col);
-                    if count == V::LANES {
-                        let max = greatest::<V, TAGS>(V::load_by_2(upper), V::load_by_2(lower));
-                        max[0].store(y);
-                        if TAGS {
-                            max[1].store_bytes(argmax, V::LANES);
-                        }
-                        continue;
-                    }
-                    let (near, far) =
-                        ((2 * count).min(V::LANES), (2 * count).saturating_sub(V::LANES));
-                    let upper = V::load_first(upper, near)
-                        .unzip(V::load_first(upper.wrapping_add(V::LANES), far));
-                    let lower = V::load_first(lower, near)
-                        .unzip(V::load_first(lower.wrapping_add(V::LANES), far));
-                    let max = greatest::<V, TAGS>(upper, lower);
-                    max[0].store_first(y, count);
-                    if TAGS {
-                        max[1].store_bytes(argmax, count);
-                    }
+    let (in_w, out_w, out_h) = (args.in_w, args.out_w, args.out_h);
+    // Elements that the last register of a row reads and writes from the beginning of the row on.
+    let beyond = out_w.max(V::LANES);
+    for plane in 0..args.planes {
+        let (x, y) = (plane * args.x_stride, plane * args.y_stride);
+        for row in 0..out_h {
+            let (x, y) = (x + 2 * row * in_w, y + row * out_w);
+            // What a register has beyond its row falls on rows of the plane that are written later.
+            let whole =
+                row * out_w + beyond <= out_h * out_w && x + in_w + 2 * beyond <= args.x.len();
+            // SAFETY: the caller guarantees the CPU. The rows have been checked, and so has what is
+            // beyond them where registers are whole.
+            unsafe {
+                let x = args.x.as_ptr().add(x);
+                let to = (args.y.as_mut_ptr().add(y), args.argmax.as_mut_ptr().wrapping_add(y));
+                match whole {
+                    true => pool_row::<V, TAGS, true>(x, in_w, to, out_w),
+                    false => pool_row::<V, TAGS, false>(x, in_w, to, out_w),
                 }
             }
         }
     }
+}
+
+/// Pools the row at `x` and that after `in_w` elements into the rows at `y` and `argmax`, of `out_w`.
+///
+/// # Safety
+///
+/// The CPU has the instruction set of `V`. `2 * out_w` elements of the rows can be read and `out_w`
+/// written, or if `WHOLE` those of at least one register.
+#[inline(always)]
+unsafe fn pool_row<V: Vector, const TAGS: bool, const WHOLE: bool>(
+    x: *const V::Elem,
+    in_w: usize,
+    (y, argmax): (*mut V::Elem, *mut u8),
+    out_w: usize,
+) {
+    let mut col = 0;
+    while col < out_w {
+        // The last register begins where it still has all its lanes, if the row fills one.
+        let at = col.min(out_w.saturating_sub(V::LANES));
+        col += V::LANES;
+        // SAFETY: the caller guarantees the CPU. From `at` on there are `count` elements of the output,
+        // and twice as many of the input.
+        unsafe {
+            let upper = x.add(2 * at);
+            if WHOLE {
+                let (upper, lower) = (V::load_by_2(upper), V::load_by_2(upper.add(in_w)));
+                let max = greatest::<V, TAGS>(upper, lower);
+                max[0].store(y.add(at));
+                if TAGS {
+                    max[1].store_bytes(argmax.add(at), V::LANES);
+                }
+            } else {
+                let count = V::LANES.min(out_w - at);
+                let lower = first_by_2::<V>(upper.add(in_w), 2 * count);
+                let max = greatest::<V, TAGS>(first_by_2::<V>(upper, 2 * count), lower);
+                max[0].store_first(y.add(at), count);
+                if TAGS {
+                    max[1].store_bytes(argmax.add(at), count);
+                }
+            }
+        }
+    }
+}
+
+/// As `V::load_by_2`, of which the first `count` elements are there.
+///
+/// # Safety
+///
+/// The CPU has the instruction set of `V`, and the elements can be read.
+#[inline(always)]
+unsafe fn first_by_2<V: Vector>(p: *const V::Elem, count: usize) -> [V; 2] {
+    let near = count.min(V::LANES);
+    // SAFETY: that of the caller.
+    unsafe { V::load_first(p, near).unzip(V::load_first(p.wrapping_add(near), count - near)) }
 }
