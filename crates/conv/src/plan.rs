@@ -1,11 +1,14 @@
 //! The plan of a convolution: what is checked once.
 
+mod describe;
+
 use im2col::ConvGeometry;
 use tensor4::{Shape4, Tensor4, View4, ViewMut4};
 
 use crate::call::{Call, PackedKey, Weights, relu_in_place};
 use crate::kernels::Kernels;
 use crate::kernels::winograd::Form;
+use crate::out::Out;
 use crate::workspace::Aligned;
 use crate::{
     Algorithm, Conv2d, ConvError, ConvScalar, Epilogue, KernelSet, Options, PackedWeights, Update,
@@ -131,7 +134,7 @@ impl Conv2dPlan {
     }
 
     /// The algorithm that runs forward for an element type.
-    fn algorithm_for<T: ConvScalar>(&self) -> Algorithm {
+    pub(crate) fn algorithm_for<T: ConvScalar>(&self) -> Algorithm {
         let vector = self.kernels::<T>().set != KernelSet::Scalar;
         match self.options.algorithm {
             Algorithm::Naive => Algorithm::Naive,
@@ -190,30 +193,6 @@ impl Conv2dPlan {
         factors.iter().fold(1, |product: u64, &f| product.saturating_mul(f as u64))
     }
 
-    /// What runs and why, for people.
-    #[must_use]
-    pub fn describe(&self) -> String {
-        let Conv2d { in_channels, in_h, in_w, out_channels, window, groups } = self.desc;
-        let mut text = format!(
-            "{} ({}) on {}: ({in_channels}, {in_h}, {in_w}) -> ({out_channels}, {}, {}), kernel {}x{}, \
-             groups {groups}",
-            self.algorithm(),
-            self.reason,
-            self.kernels,
-            self.group.out_h(),
-            self.group.out_w(),
-            window.kernel_h,
-            window.kernel_w,
-        );
-        if let Some(form) = self.winograd_form() {
-            text += &format!("; as {}", form.name());
-        }
-        if self.algorithm() == Algorithm::Im2colGemm {
-            text += &format!("; {}", im2col_gemm::describe(self));
-        }
-        text
-    }
-
     /// The convolution of a batch, allocating the output.
     ///
     /// # Errors
@@ -265,7 +244,7 @@ impl Conv2dPlan {
     ) -> Result<(), ConvError> {
         let shape = self.check_forward(x, w, bias)?;
         check(FORWARD, "the output", y.shape(), shape)?;
-        let call = Call { x, weights: Weights::Plain(w.data()), bias, epilogue };
+        let call = Call { x, weights: Weights::Plain(w.data()), bias, epilogue, pool: false };
         self.run_forward(&call, y, workspace);
         Ok(())
     }
@@ -323,19 +302,11 @@ impl Conv2dPlan {
         y: ViewMut4<'_, T>,
         workspace: &mut Workspace<T>,
     ) -> Result<(), ConvError> {
-        let n = x.shape().n();
-        check(FORWARD, "the input", x.shape(), self.input_shape(n)?)?;
-        let key = self.packed_key::<T>();
-        if w.key != key {
-            return Err(ConvError::Packed {
-                packed: format!("{:?}", w.key),
-                plan: format!("{key:?}"),
-            });
-        }
-        self.check_bias(FORWARD, "the bias", bias.map(<[T]>::len))?;
-        check(FORWARD, "the output", y.shape(), self.output_shape(n)?)?;
+        let shape = self.check_packed(x, w, bias)?;
+        check(FORWARD, "the output", y.shape(), shape)?;
         let weights = Weights::Packed(w.data.view(w.len));
-        self.run_forward(&Call { x, weights, bias, epilogue }, y, workspace);
+        let call = Call { x, weights, bias, epilogue, pool: false };
+        self.run_forward(&call, y, workspace);
         Ok(())
     }
 
@@ -354,7 +325,7 @@ impl Conv2dPlan {
         }
     }
 
-    fn run_forward<T: ConvScalar>(
+    pub(crate) fn run_forward<T: ConvScalar>(
         &self,
         call: &Call<'_, T>,
         y: ViewMut4<'_, T>,
@@ -372,7 +343,9 @@ impl Conv2dPlan {
             }
             Algorithm::Direct => direct::forward(self, kernels, call, y, workspace),
             Algorithm::Winograd => winograd::forward(self, kernels, call, y, workspace),
-            Algorithm::Depthwise => lanes::forward(self, kernels, call, y, workspace),
+            Algorithm::Depthwise => {
+                lanes::forward(self, kernels, call, Out::new(y.into_data()), workspace);
+            }
             Algorithm::Im2colGemm | Algorithm::Auto => {
                 im2col_gemm::forward(self, call, y, workspace);
             }
@@ -438,7 +411,7 @@ impl Conv2dPlan {
     }
 
     /// Checks what goes into the forward pass; returns the shape of its output.
-    fn check_forward<T: ConvScalar>(
+    pub(crate) fn check_forward<T: ConvScalar>(
         &self,
         x: View4<'_, T>,
         w: View4<'_, T>,
@@ -457,7 +430,27 @@ impl Conv2dPlan {
         form.filter(|_| self.algorithm == Algorithm::Winograd)
     }
 
-    fn kernels<T: ConvScalar>(&self) -> &'static Kernels<T> {
+    /// As [`check_forward`](Self::check_forward), with packed weights.
+    pub(crate) fn check_packed<T: ConvScalar>(
+        &self,
+        x: View4<'_, T>,
+        w: &PackedWeights<T>,
+        bias: Option<&[T]>,
+    ) -> Result<Shape4, ConvError> {
+        let n = x.shape().n();
+        check(FORWARD, "the input", x.shape(), self.input_shape(n)?)?;
+        let key = self.packed_key::<T>();
+        if w.key != key {
+            return Err(ConvError::Packed {
+                packed: format!("{:?}", w.key),
+                plan: format!("{key:?}"),
+            });
+        }
+        self.check_bias(FORWARD, "the bias", bias.map(<[T]>::len))?;
+        self.output_shape(n)
+    }
+
+    pub(crate) fn kernels<T: ConvScalar>(&self) -> &'static Kernels<T> {
         T::kernels(self.kernels).expect("the plan was made for a set that this CPU has")
     }
 
@@ -477,7 +470,7 @@ impl Conv2dPlan {
     }
 }
 
-fn check(
+pub(crate) fn check(
     operation: &'static str,
     what: &'static str,
     actual: Shape4,

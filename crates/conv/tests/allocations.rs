@@ -11,7 +11,7 @@ use conv::{Algorithm, Conv2d, Epilogue, KernelSet, Workspace};
 use im2col::Window;
 use rayon::ThreadPoolBuilder;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, Stats, StatsAlloc};
-use tensor4::Tensor4;
+use tensor4::{Tensor4, ViewMut4};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -39,6 +39,7 @@ fn no_call_after_the_first_allocates() {
             }
             let mut workspace = Workspace::new();
             let mut y = Tensor4::zeros(inputs.dy.shape());
+            let (mut pooled, mut argmax) = (vec![0.0; inputs.dy.len()], vec![0; inputs.dy.len()]);
             let packed = plan.pack_weights(inputs.w.view()).expect("it fits");
             pool.install(|| {
                 // The gradients as well: they share the workspace.
@@ -48,6 +49,11 @@ fn no_call_after_the_first_allocates() {
                     plan.forward_into(x, w, bias, y.view_mut(), &mut workspace).expect("it fits");
                     let (y, relu) = (y.view_mut(), Epilogue::Relu);
                     plan.forward_packed_into(x, &packed, bias, relu, y, &mut workspace)
+                        .expect("it fits");
+                    let Ok(shape) = plan.pooled_shape(case.n) else { return };
+                    let (y, argmax) = (&mut pooled[..shape.len()], &mut argmax[..shape.len()]);
+                    let y = ViewMut4::new(shape, y).expect("it fits");
+                    plan.forward_relu_pool_into(x, w, bias, y, Some(argmax), &mut workspace)
                         .expect("it fits");
                 };
                 forward();

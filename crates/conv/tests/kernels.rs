@@ -5,54 +5,18 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::{Case, all_options, seeded, slack, try_options};
+use common::{Case, all_options, seeded, slack, try_options, wide_case};
 use conv::{
     Algorithm, Conv2d, Conv2dPlan, ConvError, Epilogue, KernelSet, Numerics, Options, Workspace,
 };
-use im2col::{Padding, Window};
-use proptest::prelude::*;
-use proptest::strategy::ValueTree;
+use im2col::Window;
+use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use tensor4::Tensor4;
 use testkit::relative_rms;
 
 /// How many random convolutions each algorithm runs on each set.
 const CASES: usize = 500;
-
-/// Convolutions with more pixels and channels than a tile has; many of 3x3.
-fn case() -> impl Strategy<Value = Case> {
-    let kernel = prop_oneof![
-        4 => Just((3_usize, 3_usize)),
-        1 => Just((1, 1)),
-        1 => Just((5, 5)),
-        2 => (1..=5_usize, 1..=7_usize),
-    ];
-    let plain = Just((1_usize, 1_usize, 1_usize, 1_usize));
-    let twice = Just((2_usize, 2_usize, 1_usize, 1_usize));
-    let step =
-        prop_oneof![3 => plain, 1 => twice, 2 => (1..4_usize, 1..4_usize, 1..3_usize, 1..3_usize)];
-    let pad = prop_oneof![2 => Just(0_usize), 2 => Just(1), 1 => 2..4_usize];
-    let padding = [pad.clone(), pad.clone(), pad.clone(), pad];
-    let channels = prop_oneof![
-        3 => (Just(1_usize), 1..6_usize, 1..40_usize),
-        2 => (Just(1_usize), 6..35_usize, 1..20_usize),
-        2 => (2..5_usize, 1..6_usize, 1..20_usize),
-        2 => (3..20_usize, Just(1_usize), 1..3_usize),
-        1 => (1..3_usize, 60..140_usize, 15..40_usize),
-    ];
-    let size = (1..24_usize, prop_oneof![1..24_usize, 24..80_usize]);
-    (1..=3_usize, channels, size, kernel, step, padding, any::<u64>()).prop_filter_map(
-        "the kernel does not fit",
-        |(n, (groups, group_in, group_out), (h, w), (kh, kw), (sh, sw, dh, dw), padding, seed)| {
-            let [top, left, bottom, right] = padding;
-            let padding = Padding { top, left, bottom, right };
-            let window = Window::new(kh, kw).strides(sh, sw).dilations(dh, dw).padding(padding);
-            let conv = Conv2d::new(group_in * groups, h, w, group_out * groups, window);
-            let conv = conv.groups(groups);
-            Conv2dPlan::new(conv, Options::default()).ok().map(|_| Case { n, conv, seed })
-        },
-    )
-}
 
 /// The naive result in f64 of the inputs in f32.
 fn reference(case: &Case) -> Tensor4<f64> {
@@ -86,7 +50,7 @@ fn every_algorithm_on_every_set_is_naive() {
         if enough(&ran) {
             break;
         }
-        let case = case().new_tree(&mut runner).expect("most cases fit").current();
+        let case = wide_case().new_tree(&mut runner).expect("most cases fit").current();
         let inputs = case.inputs::<f32>();
         let expected = reference(&case);
         for &options in &wanted {
@@ -180,7 +144,7 @@ fn all_forms_of_winograd_are_exact_in_f64() {
         if ran.len() == FORMS && ran.values().all(|&n| n >= ENOUGH) {
             return;
         }
-        let mut case = case().new_tree(&mut runner).expect("most cases fit").current();
+        let mut case = wide_case().new_tree(&mut runner).expect("most cases fit").current();
         let padding = case.conv.window.padding;
         let dilated = if stride == 1 { case.conv.window.dilation_w } else { 1 };
         case.conv.window =

@@ -242,6 +242,30 @@ impl Vector for F32x16 {
     }
 
     #[inline(always)]
+    unsafe fn first_max([a, a_tag]: [Self; 2], [b, b_tag]: [Self; 2]) -> [Self; 2] {
+        // SAFETY: the caller guarantees AVX-512F.
+        unsafe {
+            // Not `b <= a`, which NaN in `b` makes true, where `a` is a number.
+            let number = _mm512_cmp_ps_mask::<_CMP_ORD_Q>(a.0, a.0);
+            let second = _mm512_mask_cmp_ps_mask::<_CMP_NLE_UQ>(number, b.0, a.0);
+            [
+                Self(_mm512_mask_blend_ps(second, a.0, b.0)),
+                Self(_mm512_mask_blend_ps(second, a_tag.0, b_tag.0)),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(self, p: *mut u8, count: usize) {
+        // SAFETY: the caller guarantees AVX-512 with F, BW and VL, which the table asks for, and `count`
+        // writable bytes; lanes that are masked off are not written.
+        unsafe {
+            let bytes = _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(self.0));
+            _mm_mask_storeu_epi8(p.cast(), first(count), bytes);
+        }
+    }
+
+    #[inline(always)]
     fn prefetch(p: *const f32) {
         // SAFETY: a prefetch reads nothing that the program sees, and does not fault; SSE is part
         // of x86-64.

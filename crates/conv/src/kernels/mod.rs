@@ -18,6 +18,7 @@ pub(crate) mod lanes;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod pack;
+mod pool;
 mod scalar;
 mod set;
 mod vector;
@@ -26,6 +27,7 @@ pub(crate) mod winograd;
 pub(crate) use direct::Area;
 pub use fma::{FmaBurst, fma_burst};
 pub(crate) use pack::Pack;
+pub(crate) use pool::Pool;
 pub use set::KernelSet;
 
 /// The kernels of one instruction set for one element type.
@@ -37,6 +39,7 @@ pub struct Kernels<T: 'static> {
     pub(crate) lanes: usize,
     direct: unsafe fn(&mut Area<'_, T>),
     pack: unsafe fn(&mut Pack<'_, T>),
+    pool: unsafe fn(&mut Pool<'_, T>),
     /// How many output channels are summed at a time with pixels in the lanes.
     pub(crate) lanes_rows: usize,
     sum_lanes: unsafe fn(&mut lanes::Lanes<'_, T>),
@@ -76,6 +79,17 @@ impl<T> Kernels<T> {
         pack.check(self.lanes);
         // SAFETY: the slices have been checked, and a table exists only for a CPU that can run it.
         unsafe { (self.pack)(&mut pack) }
+    }
+
+    /// Takes the maximum of each square of two by two pixels; overwrites the output.
+    ///
+    /// # Panics
+    ///
+    /// If it reaches beyond its slices.
+    pub(crate) fn pool(&self, mut args: Pool<'_, T>) {
+        args.check();
+        // SAFETY: the slices have been checked, and a table exists only for a CPU that can run it.
+        unsafe { (self.pool)(&mut args) }
     }
 
     /// Sums with pixels in the lanes; overwrites the output.
@@ -155,6 +169,7 @@ macro_rules! table {
         mod $name {
             use super::direct::{self, Area};
             use super::pack::{self, Pack};
+            use super::pool::{self, Pool};
             use super::{lanes, winograd};
             use super::vector::Vector;
             use super::{KernelSet, Kernels, WinogradForm};
@@ -213,6 +228,17 @@ macro_rules! table {
             unsafe fn pack(p: &mut Pack<'_, $elem>) {
                 // SAFETY: as above.
                 unsafe { pack::pack::<$vector>(p) }
+            }
+
+            $(#[$feature])?
+            unsafe fn pool(args: &mut Pool<'_, $elem>) {
+                // SAFETY: as above.
+                unsafe {
+                    match args.argmax.is_empty() {
+                        true => pool::pool::<$vector, false>(args),
+                        false => pool::pool::<$vector, true>(args),
+                    }
+                }
             }
 
             $(#[$feature])?
@@ -340,6 +366,7 @@ macro_rules! table {
                 lanes: <$vector as Vector>::LANES,
                 direct,
                 pack,
+                pool,
                 lanes_rows: $rows,
                 sum_lanes,
                 sum_plane,

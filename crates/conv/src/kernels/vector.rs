@@ -145,6 +145,12 @@ pub(crate) trait Vector: Copy {
     /// lane 0; elements of the lanes that are not taken need not exist.
     unsafe fn load_split(first: *const Self::Elem, second: *const Self::Elem, split: usize)
     -> Self;
+    /// Of two values, each with a tag, the greater and its tag: the first if they are equal, NaN if one
+    /// of them is NaN, the first if both are.
+    unsafe fn first_max(a: [Self; 2], b: [Self; 2]) -> [Self; 2];
+    /// Writes `p..p + count` from the first lanes, which hold whole numbers from 0 to 127; `count <=
+    /// LANES`.
+    unsafe fn store_bytes(self, p: *mut u8, count: usize);
     /// Asks for the line of the cache at `p`, which need not exist.
     fn prefetch(p: *const Self::Elem) {
         let _ = p;
