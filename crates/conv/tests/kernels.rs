@@ -132,6 +132,41 @@ fn errors_stay_within_the_documented_bounds() {
     }
 }
 
+/// Sums and weights so large that im2col + GEMM cuts them, planes below and above those that it
+/// computes side by side, with groups and without.
+#[test]
+fn im2col_and_gemm_cut_large_weights_right() {
+    let same = Window::square(3).pad(1);
+    for (n, conv) in [
+        (5, Conv2d::new(300, 5, 6, 260, same)),
+        (1, Conv2d::new(300, 21, 20, 260, same)),
+        (2, Conv2d::new(900, 4, 5, 600, same.stride(2)).groups(2)),
+        (3, Conv2d::new(40, 7, 7, 2000, same.dilation(2).pad(2))),
+        (2, Conv2d::new(1, 90, 91, 3, Window::square(83).pad(3))),
+    ] {
+        let case = Case::new(n, conv);
+        let inputs = case.inputs::<f32>();
+        let expected = reference(&case);
+        for set in KernelSet::available() {
+            let options = Options::with_algorithm(Algorithm::Im2colGemm).kernels(set);
+            let plan = try_options(conv, options).expect("it serves every convolution");
+            let (x, w, bias) = (inputs.x.view(), inputs.w.view(), Some(&inputs.bias[..]));
+            let mut workspace = Workspace::new();
+            let y = plan.forward(x, w, bias, &mut workspace).expect("it fits");
+            let error = relative_rms(y.data(), expected.data());
+            assert!(error <= 1e-6, "{error:e}: {}", plan.describe());
+
+            let packed = plan.pack_weights(w).expect("it fits");
+            let mut other = Tensor4::full(y.shape(), f32::NAN);
+            let out = other.view_mut();
+            plan.forward_packed_into(x, &packed, bias, Epilogue::Relu, out, &mut workspace)
+                .expect("it fits");
+            let relu: Vec<f32> = y.data().iter().map(|&y| y.max(0.0)).collect();
+            assert_eq!(other.data(), relu, "packed {}", plan.describe());
+        }
+    }
+}
+
 /// In f64 nothing hides a wrong transform: its error would be far above that of rounding.
 #[test]
 fn all_forms_of_winograd_are_exact_in_f64() {

@@ -209,8 +209,8 @@ impl<T: ConvScalar> Unfold<'_, T> {
             let from = &self.x[(channel + run.from) as usize..];
             match stride {
                 1 => copy(to, &from[..run.len]),
-                2 => copy_every::<T, 2>(to, from),
-                4 => copy_every::<T, 4>(to, from),
+                2 if from.len() >= 2 * run.len => copy_every(to, from.as_chunks::<2>().0),
+                4 if from.len() >= 4 * run.len => copy_every(to, from.as_chunks::<4>().0),
                 _ => to.iter_mut().zip(from.iter().step_by(stride)).for_each(|(to, &x)| *to = x),
             }
         }
@@ -261,22 +261,11 @@ fn copy<T: Copy>(to: &mut [T], from: &[T]) {
     }
 }
 
-/// Copies the first of every `S` elements.
-#[inline(always)]
-fn copy_every<T: Copy, const S: usize>(to: &mut [T], from: &[T]) {
-    const BLOCK: usize = 8;
-    let len = to.len();
-    let block = |to: &mut [T], at: usize| {
-        let (to, from) = (&mut to[at..][..BLOCK], &from[S * at..][..S * BLOCK]);
-        (0..BLOCK).for_each(|i| to[i] = from[S * i]);
-    };
-    if len < BLOCK || from.len() < S * len {
-        to.iter_mut().zip(from.iter().step_by(S)).for_each(|(to, &x)| *to = x);
-        return;
+/// Copies the first of every `S` elements. Not inlined: the loop is vectorised only if the compiler
+/// sees that the slices do not overlap.
+#[inline(never)]
+fn copy_every<T: Copy, const S: usize>(to: &mut [T], from: &[[T; S]]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = from[0];
     }
-    for at in (0..len - BLOCK).step_by(BLOCK) {
-        block(to, at);
-    }
-    // It overlaps the one before.
-    block(to, len - BLOCK);
 }
