@@ -159,6 +159,45 @@ pub enum Misfit {
         /// Output column.
         out_w: usize,
     },
+    /// More padding than the image can give pixels for.
+    #[error("{pad} rows or columns of {mode} padding {side}; at most {limit} would fit")]
+    Padding {
+        /// The kind of padding.
+        mode: &'static str,
+        /// Where: `above`, `below`, `left` or `right`.
+        side: &'static str,
+        /// How many rows or columns.
+        pad: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// A filter of a connection table that sees nothing.
+    #[error("filter {filter} of the connection table sees no channel; at least one would fit")]
+    Unconnected {
+        /// The filter, from 0.
+        filter: usize,
+    },
+    /// A filter of a connection table that sees a channel that does not arrive.
+    #[error(
+        "filter {filter} of the connection table sees channel {channel}, counted from 0, \
+         but {channels} channels arrive"
+    )]
+    NoSuchChannel {
+        /// The filter, from 0.
+        filter: usize,
+        /// The channel, from 0.
+        channel: usize,
+        /// How many channels arrive.
+        channels: usize,
+    },
+    /// A filter of a connection table that names a channel twice.
+    #[error("filter {filter} of the connection table sees channel {channel} twice; once would do")]
+    ConnectedTwice {
+        /// The filter, from 0.
+        filter: usize,
+        /// The channel, from 0.
+        channel: usize,
+    },
     /// An affine layer was told to expect another number of features.
     #[error("affine: {actual} features arrive, {expected} are expected")]
     Features {

@@ -45,6 +45,15 @@ pub enum Schedule {
 }
 
 impl Schedule {
+    /// The name in tables and files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Constant => "constant",
+            Self::Linear => "linear",
+        }
+    }
+
     /// What the learning rate is multiplied by in a step, counted from 1, of so many.
     #[must_use]
     pub fn scale(self, step: u64, steps: u64) -> f64 {
