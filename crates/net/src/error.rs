@@ -96,6 +96,15 @@ pub enum NetError {
         /// The step after which it was found, counted from 1 over the whole training.
         step: u64,
     },
+    /// A batch that is to be normalised and has one value per channel.
+    #[error(
+        "{layer}: one value per channel has no variance to be normalised by; \
+         a batch of at least 2 images would fit"
+    )]
+    NoVariance {
+        /// The layer.
+        layer: String,
+    },
     /// A setting out of its range.
     #[error("{setting} is {value}; {allowed}")]
     Setting {

@@ -1,14 +1,20 @@
 //! Networks of the text, each as short as the table that describes it.
 
+mod alexnet;
+mod alexnet_small;
 mod deep_convnet;
 mod lenet5;
 mod registry;
 mod simple_convnet;
+mod vgg;
 
+pub use alexnet::AlexNet;
+pub use alexnet_small::AlexNetSmall;
 pub use deep_convnet::DeepConvNet;
 pub use lenet5::LeNet5;
 pub use registry::{Model, Recipe, UnknownModel};
 pub use simple_convnet::SimpleConvNet;
+pub use vgg::Vgg;
 
 use im2col::Padding;
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{DeepConvNet, LeNet5, SimpleConvNet};
+use super::{AlexNet, AlexNetSmall, DeepConvNet, LeNet5, SimpleConvNet, Vgg};
 use crate::{Builder, NetError, NetScalar, Rule, Schedule, Sequential, TrainOptions};
 
 /// A network of this crate, to be had by its name.
@@ -31,6 +31,18 @@ pub enum Model {
     LeNet5Modern,
     /// [`DeepConvNet`].
     DeepConvNet,
+    /// [`AlexNet`].
+    AlexNet,
+    /// [`AlexNetSmall`].
+    AlexNetSmall,
+    /// [`Vgg::vgg11`].
+    Vgg11,
+    /// [`Vgg::vgg13`].
+    Vgg13,
+    /// [`Vgg::vgg16`].
+    Vgg16,
+    /// [`Vgg::vgg19`].
+    Vgg19,
 }
 
 /// How a network is trained unless one says otherwise.
@@ -45,8 +57,18 @@ pub struct Recipe {
 
 impl Model {
     /// All of them.
-    pub const ALL: &'static [Self] =
-        &[Self::SimpleConvNet, Self::LeNet5, Self::LeNet5Modern, Self::DeepConvNet];
+    pub const ALL: &'static [Self] = &[
+        Self::SimpleConvNet,
+        Self::LeNet5,
+        Self::LeNet5Modern,
+        Self::DeepConvNet,
+        Self::AlexNet,
+        Self::AlexNetSmall,
+        Self::Vgg11,
+        Self::Vgg13,
+        Self::Vgg16,
+        Self::Vgg19,
+    ];
 
     /// The name on command lines and in files.
     #[must_use]
@@ -56,6 +78,12 @@ impl Model {
             Self::LeNet5 => "lenet5",
             Self::LeNet5Modern => "lenet5-modern",
             Self::DeepConvNet => "deep-convnet",
+            Self::AlexNet => "alexnet",
+            Self::AlexNetSmall => "alexnet-small",
+            Self::Vgg11 => "vgg11",
+            Self::Vgg13 => "vgg13",
+            Self::Vgg16 => "vgg16",
+            Self::Vgg19 => "vgg19",
         }
     }
 
@@ -67,6 +95,12 @@ impl Model {
             Self::LeNet5 => "LeNet-5 as published in 1998: sigmoid, trainable subsampling",
             Self::LeNet5Modern => "LeNet-5 with ReLU and maximum pools",
             Self::DeepConvNet => "six convolutions of 3x3, two affine layers, dropout, for MNIST",
+            Self::AlexNet => "AlexNet as published in 2012, for ImageNet",
+            Self::AlexNetSmall => "AlexNet with smaller windows, for images of 32x32 pixels",
+            Self::Vgg11 => "VGG with 11 layers (A), for ImageNet",
+            Self::Vgg13 => "VGG with 13 layers (B), for ImageNet",
+            Self::Vgg16 => "VGG with 16 layers (D), for ImageNet",
+            Self::Vgg19 => "VGG with 19 layers (E), for ImageNet",
         }
     }
 
@@ -77,13 +111,19 @@ impl Model {
             Self::SimpleConvNet | Self::LeNet5 | Self::LeNet5Modern | Self::DeepConvNet => {
                 [1, 28, 28]
             }
+            Self::AlexNet => [3, 227, 227],
+            Self::AlexNetSmall => [3, 32, 32],
+            Self::Vgg11 | Self::Vgg13 | Self::Vgg16 | Self::Vgg19 => [3, 224, 224],
         }
     }
 
     /// The classes that it was published for.
     #[must_use]
     pub const fn classes(self) -> usize {
-        10
+        match self {
+            Self::AlexNet | Self::Vgg11 | Self::Vgg13 | Self::Vgg16 | Self::Vgg19 => 1000,
+            _ => 10,
+        }
     }
 
     /// The layers for images of the given channels, rows and columns, and so many classes; `None`
@@ -96,11 +136,18 @@ impl Model {
     ) -> Builder<T> {
         let [c, h, w] = input.unwrap_or(self.input());
         let classes = classes.unwrap_or(self.classes());
+        let vgg = |vgg: Vgg| vgg.input(c, h, w).classes(classes).plan();
         match self {
             Self::SimpleConvNet => SimpleConvNet::default().input(c, h, w).outputs(classes).plan(),
             Self::LeNet5 => LeNet5::published().input(c, h, w).classes(classes).plan(),
             Self::LeNet5Modern => LeNet5::modern().input(c, h, w).classes(classes).plan(),
             Self::DeepConvNet => DeepConvNet::default().input(c, h, w).classes(classes).plan(),
+            Self::AlexNet => AlexNet::default().input(c, h, w).classes(classes).plan(),
+            Self::AlexNetSmall => AlexNetSmall::default().input(c, h, w).classes(classes).plan(),
+            Self::Vgg11 => vgg(Vgg::vgg11()),
+            Self::Vgg13 => vgg(Vgg::vgg13()),
+            Self::Vgg16 => vgg(Vgg::vgg16()),
+            Self::Vgg19 => vgg(Vgg::vgg19()),
         }
     }
 
@@ -122,13 +169,18 @@ impl Model {
     #[must_use]
     pub fn recipe(self) -> Recipe {
         let options = TrainOptions::default().average(Some(0.999));
+        let falling = |epochs| options.epochs(epochs).schedule(Schedule::Linear);
         let (options, rule) = match self {
             Self::SimpleConvNet => (options.epochs(12), Rule::adam(0.001)),
-            Self::LeNet5 => (options.epochs(20).schedule(Schedule::Linear), Rule::adam(0.002)),
-            Self::LeNet5Modern => {
-                (options.epochs(15).schedule(Schedule::Linear), Rule::adam(0.002))
+            // Sigmoids pass on small gradients: Adam, which divides by their size, may take
+            // larger steps.
+            Self::LeNet5 => (falling(20), Rule::adam(0.004)),
+            Self::LeNet5Modern => (falling(15), Rule::adam(0.002)),
+            Self::DeepConvNet => (falling(8), Rule::adam(0.001)),
+            Self::AlexNetSmall => (falling(15), Rule::adam(0.001)),
+            Self::AlexNet | Self::Vgg11 | Self::Vgg13 | Self::Vgg16 | Self::Vgg19 => {
+                (falling(15).batch_size(32), Rule::adam(0.0001))
             }
-            Self::DeepConvNet => (options.epochs(12).schedule(Schedule::Linear), Rule::adam(0.001)),
         };
         Recipe { options, rule }
     }
