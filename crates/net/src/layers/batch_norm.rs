@@ -123,11 +123,6 @@ impl<T: NetScalar> BatchNorm2d<T> {
             }
         }
     }
-
-    /// `1 / sqrt(var + eps)`.
-    fn inverse_deviation(&self, variance: T) -> T {
-        T::from_f64(1.0 / (variance.to_f64() + self.spec.eps).sqrt())
-    }
 }
 
 fn values_per_channel(shape: Shape4) -> usize {
@@ -149,7 +144,7 @@ impl<T: NetScalar> Layer<T> for BatchNorm2d<T> {
         Ok(input)
     }
 
-    /// Mean and variance that it works with stay in the state.
+    /// Mean, variance and `1 / sqrt(var + eps)` that it works with stay in the state.
     fn forward(
         &self,
         x: View4<'_, T>,
@@ -170,7 +165,8 @@ impl<T: NetScalar> Layer<T> for BatchNorm2d<T> {
             state.step = Some(step);
             state.pending = values > 0;
         }
-        let (means, variances) = state.values_mut(2 * channels).split_at_mut(channels);
+        let (means, rest) = state.values_mut(3 * channels).split_at_mut(channels);
+        let (variances, deviations) = rest.split_at_mut(channels);
         match mode {
             Mode::Train { .. } => self.statistics(x, means, variances),
             Mode::Eval => {
@@ -181,8 +177,11 @@ impl<T: NetScalar> Layer<T> for BatchNorm2d<T> {
         if x.shape().is_empty() {
             return Ok(());
         }
+        for (deviation, variance) in deviations.iter_mut().zip(&*variances) {
+            *deviation = T::from_f64(1.0 / (variance.to_f64() + self.spec.eps).sqrt());
+        }
         let plane_len = x.shape().plane_len();
-        let (means, variances) = (&*means, &*variances);
+        let (means, deviations) = (&*means, &*deviations);
         y.into_data()
             .par_chunks_exact_mut(plane_len)
             .zip(x.data().par_chunks_exact(plane_len))
@@ -190,7 +189,7 @@ impl<T: NetScalar> Layer<T> for BatchNorm2d<T> {
             .enumerate()
             .for_each(|(plane, (y, x))| {
                 let c = plane % channels;
-                let scale = weight[c] * self.inverse_deviation(variances[c]);
+                let scale = weight[c] * deviations[c];
                 for (y, &x) in y.iter_mut().zip(x) {
                     *y = (x - means[c]) * scale + bias[c];
                 }
@@ -212,12 +211,11 @@ impl<T: NetScalar> Layer<T> for BatchNorm2d<T> {
         let (n, values) = (x.shape().n(), values_per_channel(x.shape()));
         let (channels, plane_len) = (self.channels(), x.shape().plane_len());
         let (in_training, pending) = (state.step.is_some(), std::mem::take(&mut state.pending));
-        let (means, variances) = state.values_mut(2 * channels).split_at(channels);
+        let (means, rest) = state.values_mut(3 * channels).split_at(channels);
+        let (variances, deviations) = rest.split_at(channels);
         if pending {
             self.move_statistics(means, variances, values);
         }
-        let inverse = |this: &Self, c: usize| this.inverse_deviation(variances[c]);
-        let deviations: Vec<T> = (0..channels).map(|c| inverse(self, c)).collect();
 
         let [weight, bias, ..] = &mut self.parameters;
         let gradients = weight.grad_mut().data_mut().par_iter_mut().zip(bias.grad_mut().data_mut());
