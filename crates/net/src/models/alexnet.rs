@@ -45,7 +45,7 @@ impl Default for AlexNet {
 }
 
 impl AlexNet {
-    /// Channels, rows and columns of an image: at least 63x63 pixels.
+    /// Channels, rows and columns of an image: at least 67x67 pixels.
     #[must_use]
     pub const fn input(self, channels: usize, height: usize, width: usize) -> Self {
         Self { input: [channels, height, width], ..self }
