@@ -16,7 +16,8 @@ use crate::model::ModelName;
     after_help = "\
 Examples:
   colonnade train                                 SimpleConvNet on the bundled MNIST
-  colonnade summary --model simple-convnet        its layers, parameters and multiply-adds
+  colonnade train --model deep-convnet            the book's deep network, with settings of its own
+  colonnade summary --model alexnet               its layers, parameters and multiply-adds
   colonnade eval --model simple-convnet --weights runs/NAME/model.safetensors"
 )]
 pub(crate) struct Args {
@@ -39,6 +40,7 @@ pub(crate) enum Command {
 #[command(after_help = "\
 Examples:
   colonnade train
+  colonnade train --model lenet5
   colonnade train --epochs 1 --seed 7 --out /data/first-try
   colonnade train --optimizer momentum --lr 0.01 --data ~/fashion-mnist")]
 pub(crate) struct TrainArgs {

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use tensor4::{Shape4, View4, ViewMut4};
 
 use crate::layer::{check, check_gradient};
-use crate::parallel::planes_per_task;
+use crate::parallel::{planes_per_task, update, zip_into};
 use crate::{Gradient, Init, Layer, LayerSpec, Misfit, Mode, NetError, NetScalar, Seeds, State};
 
 /// The plan of a local response normalisation; see [`local_response_norm`].
@@ -204,8 +204,8 @@ impl<T: NetScalar> Layer<T> for Lrn {
         let Some(dx) = dx.filter(|_| !shape.is_empty()) else { return Ok(()) };
         let planes = Planes { channels: shape.c(), len: shape.plane_len() };
         let (s, ratios) = state.values_mut(2 * shape.len()).split_at_mut(shape.len());
-        crate::parallel::zip_into(dy, y.data(), ratios, |dy, y| dy * y);
-        crate::parallel::update(ratios, s, |ratio, s| *ratio = *ratio / s);
+        zip_into(dy, y.data(), ratios, |dy, y| dy * y);
+        update(ratios, s, |ratio, s| *ratio /= s);
 
         let (s, ratios) = (&*s, &*ratios);
         let LrnSpec { size, alpha, beta, .. } = self.spec;
