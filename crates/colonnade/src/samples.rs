@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dataset::{ImageSet, mnist};
+use dataset::{Dataset, ImageSet, mnist};
 use net::{NetError, Samples};
 use tensor4::{Shape4, ViewMut4};
 
@@ -28,12 +28,12 @@ impl Data {
 }
 
 #[cfg(feature = "bundled-mnist")]
-fn bundled() -> Result<mnist::Mnist, Failure> {
+fn bundled() -> Result<Dataset, Failure> {
     Ok(mnist::bundled()?)
 }
 
 #[cfg(not(feature = "bundled-mnist"))]
-fn bundled() -> Result<mnist::Mnist, Failure> {
+fn bundled() -> Result<Dataset, Failure> {
     Err(Failure::NoBundle)
 }
 
