@@ -83,12 +83,22 @@ pub fn from_folder(folder: impl AsRef<Path>) -> Result<Dataset, DatasetError> {
 ///
 /// # Errors
 ///
-/// [`DatasetError::Io`] if it cannot be opened, [`DatasetError::Tar`] if it is damaged or unpacks
-/// to more than 256 MiB, [`DatasetError::ArchiveFile`] if one of the six files is missing or comes
-/// twice, else as [`read_batch`].
+/// [`DatasetError::Io`] if it cannot be opened, else as [`read_archive`].
 pub fn from_archive(path: impl AsRef<Path>) -> Result<Dataset, DatasetError> {
     let path = path.as_ref();
-    let unpacked = MultiGzDecoder::new(BufReader::new(crate::open(path)?)).take(MAX_UNPACKED);
+    read_archive(BufReader::new(crate::open(path)?), path)
+}
+
+/// CIFAR-10 from a stream of the archive; `name` is what errors call it.
+///
+/// # Errors
+///
+/// [`DatasetError::Tar`] if the archive is damaged or unpacks to more than 256 MiB,
+/// [`DatasetError::ArchiveFile`] if one of the six files is missing or comes twice, else as
+/// [`read_batch`].
+pub fn read_archive(reader: impl Read, name: impl AsRef<Path>) -> Result<Dataset, DatasetError> {
+    let path = name.as_ref();
+    let unpacked = MultiGzDecoder::new(reader).take(MAX_UNPACKED);
     let mut archive = Archive::new(BufReader::new(unpacked));
     let damaged = |source| DatasetError::Tar { path: path.to_owned(), source };
     let mut batches = [const { None }; FILES.len()];

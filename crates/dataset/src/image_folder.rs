@@ -9,7 +9,7 @@
 //! pixel of the smaller picture, hence without aliasing), and its centre is cut out.
 
 use std::fs;
-use std::io::BufReader;
+use std::io::{BufRead, BufReader, Seek};
 use std::path::{Path, PathBuf};
 
 use image::imageops::FilterType;
@@ -146,7 +146,7 @@ pub fn load(folder: impl AsRef<Path>, options: &FolderOptions) -> Result<ImageSe
     list(folder.as_ref(), options)?.read(options)
 }
 
-/// Reads one picture as an image: its pixels, in the shape that the options say.
+/// Reads one picture as an image: its pixels, (C, H, W), in the shape that the options say.
 ///
 /// # Errors
 ///
@@ -155,9 +155,23 @@ pub fn load_image(
     path: impl AsRef<Path>,
     options: &FolderOptions,
 ) -> Result<Vec<u8>, DatasetError> {
+    let path = path.as_ref();
+    read_image(BufReader::new(crate::open(path)?), path, options)
+}
+
+/// Reads one picture from a stream; `name` is what errors call it.
+///
+/// # Errors
+///
+/// As [`load`], for this picture.
+pub fn read_image(
+    reader: impl BufRead + Seek,
+    name: impl AsRef<Path>,
+    options: &FolderOptions,
+) -> Result<Vec<u8>, DatasetError> {
     options.check()?;
     let mut pixels = Vec::new();
-    read_image(path.as_ref(), options, &mut pixels)?;
+    fit(decode(reader, name.as_ref())?, options, &mut pixels);
     Ok(pixels)
 }
 
@@ -190,7 +204,8 @@ impl Listing {
     fn read(self, options: &FolderOptions) -> Result<ImageSet, DatasetError> {
         let (mut pixels, mut labels) = (Vec::new(), Vec::with_capacity(self.files.len()));
         for (path, label) in &self.files {
-            read_image(path, options, &mut pixels)?;
+            let picture = decode(BufReader::new(crate::open(path)?), path)?;
+            fit(picture, options, &mut pixels);
             labels.push(*label);
         }
         ImageSet::new(pixels, options.image_shape(), labels, self.classes.len())?
@@ -248,9 +263,8 @@ fn is_picture(path: &Path) -> bool {
     ["png", "jpg", "jpeg"].iter().any(|known| extension == *known) && path.is_file()
 }
 
-/// Appends the pixels of one image, (C, H, W).
-fn read_image(path: &Path, options: &FolderOptions, to: &mut Vec<u8>) -> Result<(), DatasetError> {
-    let picture = decode(path)?;
+/// Appends the pixels of one picture as an image, (C, H, W).
+fn fit(picture: DynamicImage, options: &FolderOptions, to: &mut Vec<u8>) {
     let (height, width) = (picture.height(), picture.width());
     let [rows, cols] = options.part(height, width);
     let picture = picture.crop_imm((width - cols) / 2, (height - rows) / 2, cols, rows);
@@ -271,18 +285,17 @@ fn read_image(path: &Path, options: &FolderOptions, to: &mut Vec<u8>) -> Result<
             to.extend(pixels.iter().skip(channel).step_by(3));
         }
     }
-    Ok(())
 }
 
-fn decode(path: &Path) -> Result<DynamicImage, DatasetError> {
+fn decode(reader: impl BufRead + Seek, path: &Path) -> Result<DynamicImage, DatasetError> {
     let damaged = |error: ImageError| match error {
         ImageError::IoError(source) if source.kind() != std::io::ErrorKind::UnexpectedEof => {
             crate::read_error(path, source)
         }
         error => DatasetError::Image { path: path.to_owned(), source: Box::new(error) },
     };
-    let reader = ImageReader::new(BufReader::new(crate::open(path)?));
-    let mut reader = reader.with_guessed_format().map_err(|e| crate::read_error(path, e))?;
+    let mut reader =
+        ImageReader::new(reader).with_guessed_format().map_err(|e| crate::read_error(path, e))?;
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_DECODER_MEMORY);
     reader.limits(limits);

@@ -25,12 +25,8 @@ fn records(count: usize) -> Vec<u8> {
     record.repeat(count)
 }
 
-/// Writes an archive and reads it.
 fn read(bytes: &[u8]) -> Result<Dataset, DatasetError> {
-    let folder = tempdir().expect("a folder");
-    let path = folder.path().join("archive");
-    fs::write(&path, bytes).expect("a file");
-    cifar10::from_archive(path)
+    cifar10::read_archive(bytes, "archive")
 }
 
 /// A member with any name, kind and announced size.

@@ -1,6 +1,7 @@
 //! Damaged and lying pictures, and folders that are not as they should be.
 
 use std::fs;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use dataset::DatasetError;
@@ -29,21 +30,19 @@ const PICTURES: [&str; 10] = [
 ];
 
 /// Reads a picture with these bytes; one that can be read has the shape that was asked for.
-fn read(folder: &TempDir, bytes: &[u8]) -> Result<(), DatasetError> {
-    let path = folder.path().join("picture");
-    fs::write(&path, bytes).expect("a file");
-    let pixels = image_folder::load_image(&path, &FolderOptions::new(5, 4))?;
+fn read(bytes: &[u8]) -> Result<(), DatasetError> {
+    let options = FolderOptions::new(5, 4);
+    let pixels = image_folder::read_image(Cursor::new(bytes), "picture", &options)?;
     assert_eq!(pixels.len(), 60);
     Ok(())
 }
 
 #[test]
 fn pictures_cut_off_anywhere_are_errors_or_images() {
-    let folder = tempdir().expect("a folder");
     for name in PICTURES {
         let whole = testdata(name);
         for len in 0..whole.len() {
-            if let Err(error) = read(&folder, &whole[..len]) {
+            if let Err(error) = read(&whole[..len]) {
                 assert!(matches!(error, DatasetError::Image { .. }), "{name} {len}: {error:?}");
                 assert!(error.to_string().contains("picture: not a readable"), "{error}");
             } else {
@@ -51,19 +50,18 @@ fn pictures_cut_off_anywhere_are_errors_or_images() {
                 assert!(len > whole.len() / 4, "{name} {len} of {}", whole.len());
             }
         }
-        assert!(read(&folder, &whole).is_ok(), "{name}");
+        assert!(read(&whole).is_ok(), "{name}");
     }
 }
 
 #[test]
 fn pictures_with_a_flipped_bit_are_errors_or_images() {
-    let folder = tempdir().expect("a folder");
     for name in PICTURES {
         let mut bytes = testdata(name);
         for at in 0..bytes.len() {
             let bit = 1 << (at % 8);
             bytes[at] ^= bit;
-            if let Err(error) = read(&folder, &bytes) {
+            if let Err(error) = read(&bytes) {
                 assert!(
                     matches!(
                         error,
@@ -94,16 +92,15 @@ fn announced(width: u32, height: u32) -> Vec<u8> {
 
 #[test]
 fn sizes_are_bounded() {
-    let folder = tempdir().expect("a folder");
     let most = MAX_SIDE;
     for (width, height) in [(most + 1, 1), (1, most + 1), (20_000, 20_000), (1 << 30, 1 << 30)] {
-        let error = read(&folder, &announced(width, height)).expect_err("too large");
+        let error = read(&announced(width, height)).expect_err("too large");
         assert!(
             matches!(error, DatasetError::ImageTooLarge { .. } | DatasetError::Image { .. }),
             "{width} x {height}: {error:?}"
         );
     }
-    let error = read(&folder, &announced(20_000, 10_000)).expect_err("too large");
+    let error = read(&announced(20_000, 10_000)).expect_err("too large");
     assert!(
         error
             .to_string()
@@ -111,7 +108,7 @@ fn sizes_are_bounded() {
         "{error}"
     );
     // A size that could be, of which nothing is there.
-    let error = read(&folder, &announced(9000, 9000)).expect_err("no pixels");
+    let error = read(&announced(9000, 9000)).expect_err("no pixels");
     assert!(matches!(error, DatasetError::Image { .. }), "{error:?}");
 }
 
@@ -119,7 +116,7 @@ fn sizes_are_bounded() {
 fn other_files_are_named() {
     let folder = tempdir().expect("a folder");
     for bytes in [&b""[..], b"hello", b"GIF89a\x01\x00\x01\x00\x00\x00\x00;", b"BM\x1a\0\0\0\0\0"] {
-        let error = read(&folder, bytes).expect_err("neither png nor jpeg");
+        let error = read(bytes).expect_err("neither png nor jpeg");
         assert!(error.to_string().contains("picture: not a readable png or jpeg"), "{error}");
     }
     let missing = folder.path().join("missing.png");
