@@ -1,5 +1,7 @@
 //! Random changes to images that leave their class as it is.
 
+use std::fmt;
+
 use crate::DatasetError;
 
 /// What stands beyond the edges of an image that is padded before it is cropped.
@@ -147,6 +149,30 @@ impl Augmentation {
     }
 }
 
+/// The changes by name, as `flip,crop=4,border=reflect`.
+impl fmt::Display for Augmentation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { flip, shift, padding, border, fill } = *self;
+        let border = match border {
+            Border::Constant => "constant",
+            Border::Reflect => "reflect",
+            Border::Replicate => "replicate",
+        };
+        let parts = [
+            (flip, "flip".to_owned()),
+            (shift > 0, format!("shift={shift}")),
+            (padding > 0, format!("crop={padding},border={border}")),
+            (fill > 0, format!("fill={fill}")),
+        ];
+        if self.is_none() {
+            return f.write_str("none");
+        }
+        let shown: Vec<&str> =
+            parts.iter().filter(|(is_set, _)| *is_set).map(|(_, part)| part.as_str()).collect();
+        f.write_str(&shown.join(","))
+    }
+}
+
 /// The changes to one image.
 pub(crate) struct Drawn {
     rows: Axis,
@@ -250,6 +276,14 @@ fn mix(mut x: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn changes_are_shown() {
+        let none = Augmentation::none();
+        assert_eq!(none.to_string(), "none");
+        assert_eq!(none.flip().crop(4, Border::Reflect).to_string(), "flip,crop=4,border=reflect");
+        assert_eq!(none.shift(2).fill(9).to_string(), "shift=2,fill=9");
+    }
 
     fn axis(shift: isize, crop: isize, border: Border, flipped: bool) -> Vec<Option<usize>> {
         let axis = Axis { len: 4, flipped, shift, crop, border };

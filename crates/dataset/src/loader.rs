@@ -81,6 +81,19 @@ impl Loader {
         Ok(self)
     }
 
+    /// The same for other images: a part of the set, say.
+    ///
+    /// # Panics
+    ///
+    /// If they have another shape.
+    #[must_use]
+    pub fn map_set(mut self, to: impl FnOnce(&ImageSet) -> ImageSet) -> Self {
+        let set = to(&self.set);
+        assert_eq!(set.image_shape(), self.set.image_shape(), "the images keep their shape");
+        self.set = set;
+        self
+    }
+
     /// The images as they are read.
     #[must_use]
     pub fn set(&self) -> &ImageSet {
