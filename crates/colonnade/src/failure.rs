@@ -7,12 +7,18 @@ use std::process::ExitCode;
 use dataset::DatasetError;
 use net::NetError;
 
+use crate::data::{NotFetched, SourceError};
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error(transparent)]
     Net(#[from] NetError),
     #[error(transparent)]
     Dataset(#[from] DatasetError),
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(transparent)]
+    NotFetched(#[from] NotFetched),
     #[error("{}: can't {action}: {source}", path.display())]
     File { path: PathBuf, action: &'static str, source: io::Error },
     #[error("{}: {message}", path.display())]
@@ -28,9 +34,6 @@ pub(crate) enum Failure {
     Diverged { net: Box<NetError>, weights: PathBuf },
     #[error("stopped after step {step}; its weights are in {}", weights.display())]
     Interrupted { step: u64, weights: PathBuf },
-    #[cfg(not(feature = "bundled-mnist"))]
-    #[error("this program was built without MNIST; name a folder of IDX files with --data")]
-    NoBundle,
 }
 
 impl Failure {

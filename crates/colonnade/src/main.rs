@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod data;
 mod date;
 mod eval;
 mod failure;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Summary(args) => summary::run(&args),
+        Command::Data(command) => data::run(&command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,11 +1,11 @@
 //! The data set of a run, as the trainer reads it.
 
-use std::path::Path;
-
-use dataset::{ImageSet, mnist};
-use net::{NetError, Samples};
+use dataset::{Augmentation, ImageSet, Loader, Normalization};
+use net::{Control, EpochReport, NetError, Observer, Samples, Sequential, StepReport};
 use tensor4::{Shape4, ViewMut4};
 
+use crate::args::SourceArgs;
+use crate::data;
 use crate::failure::Failure;
 
 /// The images to train on and those to test with.
@@ -17,52 +17,56 @@ pub(crate) struct Data {
 }
 
 impl Data {
-    /// Reads a folder of IDX files, or the bundled MNIST.
-    pub(crate) fn load(folder: Option<&Path>) -> Result<Self, Failure> {
-        let (set, source) = match folder {
-            Some(folder) => (mnist::from_folder(folder)?, folder.display().to_string()),
-            None => (bundled()?, "bundled MNIST".to_owned()),
-        };
-        Ok(Self { train: Images(set.train), test: Images(set.test), source })
+    /// Reads the data set that was asked for, or the bundled MNIST.
+    pub(crate) fn load(args: &SourceArgs) -> Result<Self, Failure> {
+        let (set, source) = data::resolve(args.data.as_deref(), &args.pictures.options())?;
+        let (mut train, mut test) = (Loader::new(set.train), Loader::new(set.test));
+        if args.normalize {
+            let found = Normalization::of(train.set())?;
+            train = train.with_normalization(found.clone())?;
+            test = test.with_normalization(found)?;
+        }
+        Ok(Self { train: Images(train), test: Images(test), source })
     }
-}
-
-#[cfg(feature = "bundled-mnist")]
-fn bundled() -> Result<mnist::Mnist, Failure> {
-    Ok(mnist::bundled()?)
-}
-
-#[cfg(not(feature = "bundled-mnist"))]
-fn bundled() -> Result<mnist::Mnist, Failure> {
-    Err(Failure::NoBundle)
 }
 
 /// Images in memory, a byte per pixel.
-pub(crate) struct Images(ImageSet);
+pub(crate) struct Images(Loader);
 
 impl Images {
     /// The first so many.
-    pub(crate) fn head(&self, images: usize) -> Self {
-        Self(self.0.head(images))
+    pub(crate) fn head(self, images: usize) -> Self {
+        Self(self.0.map_set(|set| set.head(images)))
+    }
+
+    /// Changes them at random from now on, as in the first epoch.
+    pub(crate) fn augment(self, by: Augmentation, seed: u64) -> Result<Self, Failure> {
+        let loader = self.0.with_augmentation(by, seed)?;
+        loader.set_epoch(1);
+        Ok(Self(loader))
     }
 
     pub(crate) fn classes(&self) -> usize {
-        self.0.classes()
+        self.set().classes()
     }
 
     /// Channels, rows and columns.
     pub(crate) fn dims(&self) -> [usize; 3] {
-        self.0.image_shape()
+        self.set().image_shape()
+    }
+
+    fn set(&self) -> &ImageSet {
+        self.0.set()
     }
 }
 
 impl Samples<f32> for Images {
     fn len(&self) -> usize {
-        self.0.len()
+        self.set().len()
     }
 
     fn image_shape(&self) -> Shape4 {
-        let [channels, height, width] = self.0.image_shape();
+        let [channels, height, width] = self.dims();
         Shape4::new(1, channels, height, width).expect("the images are in memory")
     }
 
@@ -75,5 +79,26 @@ impl Samples<f32> for Images {
         self.0
             .gather_into(indices, x, labels)
             .map_err(|e| NetError::Samples { message: e.to_string() })
+    }
+}
+
+/// An observer that also tells the images which epoch comes next.
+pub(crate) struct CountEpochs<'a, O> {
+    pub(crate) observer: &'a mut O,
+    pub(crate) images: &'a Images,
+}
+
+impl<O: Observer<f32>> Observer<f32> for CountEpochs<'_, O> {
+    fn on_step(&mut self, report: &StepReport) -> Control {
+        self.observer.on_step(report)
+    }
+
+    fn on_epoch(
+        &mut self,
+        report: &EpochReport,
+        net: &Sequential<f32>,
+    ) -> Result<Control, NetError> {
+        self.images.0.set_epoch(report.epoch as u64 + 1);
+        self.observer.on_epoch(report, net)
     }
 }

@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::files::{RunFolder, write_json};
 use crate::interrupt::Interrupt;
 use crate::progress::{Progress, begin_metrics};
-use crate::samples::Data;
+use crate::samples::{CountEpochs, Data};
 use crate::{use_threads, weights};
 
 /// The settings of a run, as `config.json` holds them.
@@ -27,6 +27,8 @@ struct Config<'a> {
     classes: usize,
     parameters: usize,
     data: &'a str,
+    normalize: bool,
+    augment: Option<String>,
     train_images: usize,
     test_images: usize,
     epochs: usize,
@@ -41,9 +43,12 @@ struct Config<'a> {
 
 pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     use_threads(args.threads)?;
-    let mut data = Data::load(args.data.as_deref())?;
+    let mut data = Data::load(&args.source)?;
     if let Some(limit) = args.limit {
         data.train = data.train.head(limit);
+    }
+    if let Some(augmentation) = args.augment {
+        data.train = data.train.augment(augmentation, args.seed)?;
     }
     let model = args.model.name();
     let mut net = args.model.build(Some(data.train.dims()), data.train.classes(), args.seed)?;
@@ -61,6 +66,8 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         classes: data.train.classes(),
         parameters: net.parameter_count(),
         data: &data.source,
+        normalize: args.source.normalize,
+        augment: args.augment.map(|augmentation| augmentation.to_string()),
         train_images: data.train.len(),
         test_images: data.test.len(),
         epochs: options.epochs,
@@ -91,7 +98,8 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let interrupt = Interrupt::listen();
     let steps = options.epochs as u64 * data.train.len().div_ceil(options.batch_size) as u64;
     let mut progress = Progress::new(&folder, model, steps, args.quiet, interrupt);
-    let result = trainer.fit(&mut net, &data.train, Some(&data.test), &mut progress);
+    let mut observer = CountEpochs { observer: &mut progress, images: &data.train };
+    let result = trainer.fit(&mut net, &data.train, Some(&data.test), &mut observer);
     progress.finish();
     let reports = match result {
         Ok(reports) => reports,
