@@ -74,7 +74,10 @@ fn fetch_set(args: &FetchArgs) -> Result<(), Failure> {
     for (i, file) in files.iter().enumerate() {
         if let Err(source) = show_fetching(file, &folder, args.quiet) {
             let missing = match source {
-                FetchError::NoPlace { .. } => files[i..].to_vec(),
+                FetchError::NoPlace { .. } => {
+                    let rest = files[i..].iter().filter(|file| !folder.join(&file.name).exists());
+                    rest.cloned().collect()
+                }
                 _ => Vec::new(),
             };
             return Err(NotFetched { source, missing, folder }.into());
