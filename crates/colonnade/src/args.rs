@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use dataset::image_folder::FolderOptions;
 use dataset::{Augmentation, Border};
+use net::models::Recipe;
 use net::{Rule, Schedule};
 
 use crate::data::DatasetName;
@@ -18,7 +19,8 @@ use crate::model::ModelName;
     after_help = "\
 Examples:
   colonnade train                                 SimpleConvNet on the bundled MNIST
-  colonnade summary --model simple-convnet        its layers, parameters and multiply-adds
+  colonnade train --model deep-convnet            the book's deep network, with settings of its own
+  colonnade summary --model alexnet               its layers, parameters and multiply-adds
   colonnade eval --model simple-convnet --weights runs/NAME/model.safetensors
   colonnade data fetch cifar10                    downloads a data set"
 )]
@@ -52,13 +54,14 @@ Examples:
 #[command(after_help = "\
 Examples:
   colonnade train
+  colonnade train --model lenet5
   colonnade train --epochs 1 --seed 7 --out /data/first-try
   colonnade train --optimizer momentum --lr 0.01 --data fashion-mnist
   colonnade train --data cifar10 --normalize --augment flip,crop=4
   colonnade train --data ~/pictures --image-size 64x48")]
 pub(crate) struct TrainArgs {
     /// The network to train.
-    #[arg(long, value_enum, default_value_t = ModelName::SimpleConvnet)]
+    #[arg(long, value_enum, default_value_t)]
     pub(crate) model: ModelName,
     #[command(flatten)]
     pub(crate) source: SourceArgs,
@@ -67,25 +70,25 @@ pub(crate) struct TrainArgs {
     /// (what the padding is), fill=VALUE (of a constant border and behind a shift, 0 to 255).
     #[arg(long, value_name = "CHANGES", value_parser = augmentation)]
     pub(crate) augment: Option<Augmentation>,
-    /// How many times every image is seen.
-    #[arg(long, default_value_t = 12, value_parser = positive)]
-    pub(crate) epochs: usize,
+    /// How many times every image is seen [default: the network's, as for all that follows].
+    #[arg(long, value_parser = positive)]
+    pub(crate) epochs: Option<usize>,
     /// Images per step.
-    #[arg(long, default_value_t = 100, value_parser = positive)]
-    pub(crate) batch_size: usize,
+    #[arg(long, value_parser = positive)]
+    pub(crate) batch_size: Option<usize>,
     /// The optimiser, with PyTorch's definition and defaults.
-    #[arg(long, value_enum, default_value_t = OptimizerName::Adam)]
-    pub(crate) optimizer: OptimizerName,
+    #[arg(long, value_enum)]
+    pub(crate) optimizer: Option<OptimizerName>,
     /// The learning rate.
-    #[arg(long, default_value_t = 0.001)]
-    pub(crate) lr: f64,
+    #[arg(long)]
+    pub(crate) lr: Option<f64>,
     /// How the learning rate changes over the training.
-    #[arg(long, value_enum, default_value_t = ScheduleName::Constant)]
-    pub(crate) schedule: ScheduleName,
+    #[arg(long, value_enum)]
+    pub(crate) schedule: Option<ScheduleName>,
     /// How much of a running average of the weights stays at each step; the averaged weights are
     /// those that are tested and kept. 0 for no average.
-    #[arg(long, default_value_t = 0.999, value_name = "DECAY")]
-    pub(crate) average: f64,
+    #[arg(long, value_name = "DECAY")]
+    pub(crate) average: Option<f64>,
     /// What weights and the order of images follow from.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
@@ -103,6 +106,27 @@ pub(crate) struct TrainArgs {
     pub(crate) quiet: bool,
 }
 
+impl TrainArgs {
+    /// The network's own settings, with those of the command line in their place.
+    pub(crate) fn recipe(&self) -> Recipe {
+        let mut recipe = self.model.recipe();
+        let Recipe { options, rule, .. } = &mut recipe;
+        options.epochs = self.epochs.unwrap_or(options.epochs);
+        options.batch_size = self.batch_size.unwrap_or(options.batch_size);
+        options.schedule = self.schedule.map_or(options.schedule, ScheduleName::schedule);
+        options.seed = self.seed;
+        if let Some(average) = self.average {
+            options.average = (average != 0.0).then_some(average);
+        }
+        let lr = self.lr.unwrap_or(rule.learning_rate());
+        *rule = match self.optimizer {
+            Some(optimizer) => optimizer.rule(lr),
+            None => rule.with_learning_rate(lr),
+        };
+        recipe
+    }
+}
+
 /// Measures the accuracy of trained weights on the test images.
 #[derive(Debug, Clone, ClapArgs)]
 #[command(after_help = "\
@@ -113,7 +137,7 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) weights: PathBuf,
     /// The network that the weights belong to.
-    #[arg(long, value_enum, default_value_t = ModelName::SimpleConvnet)]
+    #[arg(long, value_enum, default_value_t)]
     pub(crate) model: ModelName,
     #[command(flatten)]
     pub(crate) source: SourceArgs,
@@ -129,7 +153,7 @@ Example:
   colonnade summary --model simple-convnet")]
 pub(crate) struct SummaryArgs {
     /// The network.
-    #[arg(long, value_enum, default_value_t = ModelName::SimpleConvnet)]
+    #[arg(long, value_enum, default_value_t)]
     pub(crate) model: ModelName,
 }
 
@@ -232,7 +256,7 @@ pub(crate) enum DataCommand {
 Examples:
   colonnade data fetch fashion-mnist
   colonnade data fetch cifar10 --dir /data/cifar10
-  colonnade data fetch mnist --mirror https://example.org/mnist")]
+  colonnade data fetch mnist --mirror http://files.example/mnist")]
 pub(crate) struct FetchArgs {
     /// The data set.
     #[arg(value_enum)]
@@ -276,14 +300,6 @@ impl ScheduleName {
         match self {
             Self::Constant => Schedule::Constant,
             Self::Linear => Schedule::Linear,
-        }
-    }
-
-    /// The name in files.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Constant => "constant",
-            Self::Linear => "linear",
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use net::{NetError, Samples, TrainOptions, Trainer};
+use net::models::Recipe;
+use net::{NetError, Samples, Trainer};
 use serde::Serialize;
 
 use crate::args::TrainArgs;
@@ -51,13 +52,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     }
     let model = args.model.name();
     let mut net = args.model.build(Some(data.train.dims()), data.train.classes(), args.seed)?;
-    let options = TrainOptions::default()
-        .epochs(args.epochs)
-        .batch_size(args.batch_size)
-        .schedule(args.schedule.schedule())
-        .average((args.average != 0.0).then_some(args.average))
-        .seed(args.seed);
-    let rule = args.optimizer.rule(args.lr);
+    let Recipe { options, rule, .. } = args.recipe();
     let mut trainer = Trainer::new(options, rule)?;
 
     let date = Date::now();
@@ -75,12 +70,12 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         augment: args.augment.map(|augmentation| augmentation.to_string()),
         train_images: data.train.len(),
         test_images: data.test.len(),
-        epochs: args.epochs,
-        batch_size: args.batch_size,
+        epochs: options.epochs,
+        batch_size: options.batch_size,
         optimizer: rule.name(),
-        learning_rate: args.lr,
-        schedule: args.schedule.name(),
-        average: args.average,
+        learning_rate: rule.learning_rate(),
+        schedule: options.schedule.name(),
+        average: options.average.unwrap_or(0.0),
         seed: args.seed,
         threads: rayon::current_num_threads(),
     };
@@ -95,13 +90,13 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
             data.source,
             config.train_images,
             config.test_images,
-            args.epochs,
+            options.epochs,
             rule.name(),
             args.seed,
         );
     }
     let interrupt = Interrupt::listen();
-    let steps = args.epochs as u64 * data.train.len().div_ceil(args.batch_size) as u64;
+    let steps = options.epochs as u64 * data.train.len().div_ceil(options.batch_size) as u64;
     let mut progress = Progress::new(&folder, model, steps, args.quiet, interrupt);
     let mut observer = CountEpochs { observer: &mut progress, images: &data.train };
     let result = trainer.fit(&mut net, &data.train, Some(&data.test), &mut observer);
