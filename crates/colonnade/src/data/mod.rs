@@ -98,7 +98,7 @@ fn show_fetching(file: &RemoteFile, folder: &Path, quiet: bool) -> Result<(), Fe
         if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr_with_hz(10) };
     let bar = ProgressBar::with_draw_target(Some(file.size), target);
     let style = ProgressStyle::with_template(
-        "{prefix} {wide_bar} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left",
+        "{prefix} {wide_bar} {decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}  {eta} left",
     );
     bar.set_style(style.expect("the template is valid").progress_chars("━━─"));
     bar.set_prefix(file.name.clone());
