@@ -361,7 +361,9 @@ impl Conv2dPlan {
                 }
             }
             Algorithm::Direct => direct::forward(self, kernels, call, y, workspace),
-            Algorithm::Winograd => winograd::forward(self, kernels, call, y, workspace),
+            Algorithm::Winograd => {
+                winograd::forward(self, kernels, call, Out::new(y.into_data()), workspace);
+            }
             Algorithm::Depthwise => {
                 lanes::forward(self, kernels, call, Out::new(y.into_data()), workspace);
             }

@@ -9,6 +9,7 @@ use crate::out::Out;
 use crate::plan::check;
 use crate::{
     Algorithm, Conv2dPlan, ConvError, ConvScalar, Epilogue, PackedWeights, Workspace, lanes, naive,
+    winograd,
 };
 
 const OPERATION: &str = "conv2d forward with a pool";
@@ -40,7 +41,8 @@ impl Conv2dPlan {
     /// which has as many elements.
     ///
     /// The same bytes as [`forward_fused_into`](Self::forward_fused_into) with [`Epilogue::Relu`] and a
-    /// pool after it, but what is pooled never leaves the cache. An odd last row or column is dropped.
+    /// pool after it, up to the sign and payload of NaN, but what is pooled never leaves the cache. An odd
+    /// last row or column is dropped.
     /// `argmax` says which of the four pixels under an output it is, row by row: 0, 1, 2 or 3. Of
     /// equal values the first wins, and so 0 where none is positive; NaN wins over everything, the first
     /// of them.
@@ -97,7 +99,7 @@ impl Conv2dPlan {
 
     fn relu_pool_bytes(&self, images: usize) -> usize {
         let unpooled = match self.algorithm_for::<f32>() {
-            Algorithm::Naive | Algorithm::Depthwise => 0,
+            Algorithm::Naive | Algorithm::Winograd | Algorithm::Depthwise => 0,
             _ => images * self.unpooled_len() + Workspace::<f32>::SPARE,
         };
         self.max_workspace_bytes() + unpooled * size_of::<f32>()
@@ -144,6 +146,7 @@ impl Conv2dPlan {
         let out = Out { y: y.into_data(), argmax: argmax.unwrap_or_default() };
         match self.algorithm_for::<T>() {
             Algorithm::Naive => self.pool_naively(call, shape, out),
+            Algorithm::Winograd => winograd::forward(self, self.kernels(), call, out, workspace),
             Algorithm::Depthwise => lanes::forward(self, self.kernels(), call, out, workspace),
             _ => self.pool_images(call, shape, out, workspace),
         }

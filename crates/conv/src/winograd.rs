@@ -14,16 +14,15 @@
 mod layout;
 
 use std::array::from_fn;
-use std::slice::ChunksMut;
 use std::sync::{Mutex, PoisonError};
 
 use im2col::ConvGeometry;
 use rayon::prelude::*;
-use tensor4::ViewMut4;
 
 use crate::call::{Call, Weights, keep_threads_busy};
 use crate::kernels::Kernels;
 use crate::kernels::winograd::Form;
+use crate::out::{Chunks, Out};
 use crate::workspace::{Columns, Scratch};
 use crate::{Conv2dPlan, ConvScalar, Numerics, Workspace};
 use layout::{Blocking, Layout, MAX_TILES, Tiles};
@@ -167,10 +166,10 @@ pub(crate) fn forward<T: ConvScalar>(
     plan: &Conv2dPlan,
     kernels: &'static Kernels<T>,
     call: &Call<'_, T>,
-    y: ViewMut4<'_, T>,
+    out: Out<'_, T>,
     workspace: &mut Workspace<T>,
 ) {
-    if y.shape().is_empty() {
+    if out.is_empty() {
         return;
     }
     let layout = Layout::new(plan, kernels);
@@ -191,8 +190,8 @@ pub(crate) fn forward<T: ConvScalar>(
     };
     let run = Run { layout: &layout, memory: &memory, call, weights };
     match sharing {
-        Sharing::Images(images) => run.by_images(images, y, columns),
-        Sharing::Steps(tiles) => run.by_steps(tiles, n, y, columns, v),
+        Sharing::Images(images) => run.by_images(images, out, columns),
+        Sharing::Steps(tiles) => run.by_steps(tiles, n, out, columns, v),
     }
 }
 
@@ -210,9 +209,20 @@ impl<T: ConvScalar> Run<'_, T> {
         self.layout.blocks.div_ceil(self.memory.task_blocks)
     }
 
+    /// Elements of a plane of the output.
+    fn plane_len(&self) -> usize {
+        let g = self.layout.g;
+        if self.call.pool { (g.out_h() / 2) * (g.out_w() / 2) } else { g.out_plane_len() }
+    }
+
+    /// Elements of an image of the output.
+    fn image_len(&self) -> usize {
+        self.layout.groups * self.layout.group_oc * self.plane_len()
+    }
+
     /// Elements of the planes that a task computes of an image.
     fn task_len(&self) -> usize {
-        self.memory.task_blocks * self.layout.width * self.layout.g.out_plane_len()
+        self.memory.task_blocks * self.layout.width * self.plane_len()
     }
 
     /// Some output channels of some tiles: `y` has the planes of each image.
@@ -222,7 +232,7 @@ impl<T: ConvScalar> Run<'_, T> {
         tiles: &Tiles,
         v: &[T],
         scratch: &mut [T],
-        y: &mut [&mut [T]],
+        y: &mut [Out<'_, T>],
     ) {
         let (layout, memory) = (self.layout, self.memory);
         let first = task * memory.task_blocks;
@@ -248,16 +258,15 @@ impl<T: ConvScalar> Run<'_, T> {
         }
         let first = group * layout.group_oc + channels.start;
         let bias = self.call.bias.map(|bias| &bias[first..first + channels.len()]);
-        let then = (bias, self.call.relu());
-        memory.blocking.transform_output(m, channels.len(), tiles, then, y);
+        memory.blocking.transform_output(m, channels.len(), tiles, (bias, self.call), y);
     }
 
-    fn by_images(&self, images: usize, y: ViewMut4<'_, T>, scratch: Columns<'_, T>) {
+    fn by_images(&self, images: usize, out: Out<'_, T>, scratch: Columns<'_, T>) {
         let (layout, blocking) = (self.layout, &self.memory.blocking);
-        let image_len = y.shape().image_len();
-        y.into_data().par_chunks_mut(images * image_len).enumerate().for_each(|(i, y)| {
+        let image_len = self.image_len();
+        out.par_chunks(images * image_len, 1, &|i, mut out| {
             let before = i * images;
-            let end = (before + y.len() / image_len) * layout.tiles;
+            let end = (before + out.len() / image_len) * layout.tiles;
             scratch.with(|scratch| {
                 let (v, scratch) = scratch.split_at_mut(blocking.v_len());
                 let mut tiles = Tiles::new();
@@ -269,14 +278,8 @@ impl<T: ConvScalar> Run<'_, T> {
                         }
                         for task in 0..self.tasks() {
                             let skipped = tiles.images.start - before;
-                            let mut planes = Planes::new(
-                                self,
-                                &mut y[skipped * image_len..],
-                                image_len,
-                                group,
-                                task,
-                            );
-                            let mut planes = planes.next();
+                            let out = out.reborrow().from(skipped * image_len);
+                            let mut planes = Planes::<T, BLOCK>::new(self, out, group, task).next();
                             self.task((group, task), &tiles, v, scratch, &mut planes);
                         }
                     }
@@ -289,13 +292,12 @@ impl<T: ConvScalar> Run<'_, T> {
         &self,
         size: usize,
         n: usize,
-        y: ViewMut4<'_, T>,
+        mut out: Out<'_, T>,
         scratch: Columns<'_, T>,
         v: &mut [T],
     ) {
         let (layout, blocking) = (self.layout, &self.memory.blocking);
-        let image_len = y.shape().image_len();
-        let y = y.into_data();
+        let image_len = self.image_len();
         let mut tiles = Tiles::new();
         let total = n * layout.tiles;
         for first in (0..total).step_by(size) {
@@ -307,8 +309,8 @@ impl<T: ConvScalar> Run<'_, T> {
                     blocking.transform_input(self.call.x, group, piece, tiles, v);
                 });
                 let v = &*v;
-                let y = &mut y[tiles.images.start * image_len..];
-                let planes = Mutex::new((0, Planes::new(self, y, image_len, group, 0)));
+                let out = out.reborrow().from(tiles.images.start * image_len);
+                let planes = Mutex::new((0, Planes::<T, MAX_TILES>::new(self, out, group, 0)));
                 // Tasks are drawn in order, each with the planes of all images that are its own.
                 (0..self.tasks()).into_par_iter().with_max_len(1).for_each(|_| {
                     let (task, mut planes) = {
@@ -325,24 +327,25 @@ impl<T: ConvScalar> Run<'_, T> {
     }
 }
 
-/// The planes of a group of some images, those of one task of each image at a time.
-struct Planes<'y, T>([ChunksMut<'y, T>; MAX_TILES]);
+/// The planes of a group of at most `N` images, those of one task of each image at a time.
+struct Planes<'y, T, const N: usize>([Chunks<'y, T>; N]);
 
-impl<'y, T: ConvScalar> Planes<'y, T> {
-    /// Of the images of `y`, from a task on.
-    fn new(run: &Run<'_, T>, y: &'y mut [T], image_len: usize, group: usize, task: usize) -> Self {
-        let group_len = run.layout.group_oc * run.layout.g.out_plane_len();
-        let first = task * run.task_len();
-        let mut images = y.chunks_exact_mut(image_len);
+impl<'y, T: ConvScalar, const N: usize> Planes<'y, T, N> {
+    /// Of the images of `out`, from a task on.
+    fn new(run: &Run<'_, T>, out: Out<'y, T>, group: usize, task: usize) -> Self {
+        let group_len = run.layout.group_oc * run.plane_len();
+        let first = group * group_len + task * run.task_len();
+        let mut images = out.chunks(run.image_len());
         Self(from_fn(|_| {
-            let image = images.next().unwrap_or_default();
-            let group = image.chunks_exact_mut(group_len).nth(group).unwrap_or_default();
-            group.get_mut(first..).unwrap_or_default().chunks_mut(run.task_len())
+            let Some(image) = images.next() else { return Chunks::default() };
+            let [_, group] = image.split_at(first);
+            let [group, _] = group.split_at(group_len - task * run.task_len());
+            group.chunks(run.task_len())
         }))
     }
 
     /// The planes of the next task, of each image.
-    fn next(&mut self) -> [&'y mut [T]; MAX_TILES] {
+    fn next(&mut self) -> [Out<'y, T>; N] {
         from_fn(|image| self.0[image].next().unwrap_or_default())
     }
 }

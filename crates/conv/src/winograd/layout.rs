@@ -5,8 +5,10 @@ use std::ops::Range;
 use im2col::ConvGeometry;
 use tensor4::View4;
 
+use crate::call::Call;
 use crate::kernels::winograd::{COLS, Filter, Form, Input, Output, Product, Register, Segment};
 use crate::kernels::{Kernels, Pack};
+use crate::out::Out;
 use crate::{Conv2dPlan, ConvScalar};
 
 /// The most tiles of a block.
@@ -311,8 +313,8 @@ impl<'a, T: ConvScalar> Blocking<'a, T> {
         m: &[T],
         channels: usize,
         tiles: &Tiles,
-        (bias, relu): (Option<&[T]>, bool),
-        y: &mut [&mut [T]],
+        (bias, call): (Option<&[T]>, &Call<'_, T>),
+        y: &mut [Out<'_, T>],
     ) {
         let layout = self.layout;
         layout.kernels.winograd_output(Output {
@@ -327,7 +329,8 @@ impl<'a, T: ConvScalar> Blocking<'a, T> {
             out_h: layout.g.out_h(),
             out_w: layout.g.out_w(),
             bias,
-            relu,
+            relu: call.relu(),
+            pool: call.pool,
         });
     }
 }

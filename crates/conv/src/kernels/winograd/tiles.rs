@@ -3,8 +3,10 @@
 use std::array::from_fn;
 use std::ops::Range;
 
+use super::super::pool::greatest;
 use super::super::vector::Vector;
 use super::{Form, Transform};
+use crate::out::Out;
 
 /// Registers of a line: the columns of `LANES` tiles of 4, and two more.
 const PITCH: usize = 5;
@@ -180,7 +182,9 @@ pub(crate) struct Output<'a, 'y, T> {
     pub(crate) segments: &'a [Segment],
     pub(crate) registers: &'a [Register],
     /// The planes of the channels, of each image; overwritten where the tiles lie.
-    pub(crate) y: &'a mut [&'y mut [T]],
+    pub(crate) y: &'a mut [Out<'y, T>],
+    /// Whether they are pooled.
+    pub(crate) pool: bool,
     pub(crate) channels: usize,
     pub(crate) out_h: usize,
     pub(crate) out_w: usize,
@@ -190,11 +194,16 @@ pub(crate) struct Output<'a, 'y, T> {
 }
 
 impl<T> Output<'_, '_, T> {
+    /// Elements of a plane that is written.
+    fn plane_len(&self) -> usize {
+        if self.pool { (self.out_h / 2) * (self.out_w / 2) } else { self.out_h * self.out_w }
+    }
+
     /// Panics if it would reach beyond its slices.
     pub(crate) fn check(&self, lanes: usize) {
         assert!(self.channels > 0);
         assert!(self.bias.is_none_or(|bias| bias.len() >= self.channels));
-        let end = self.channels * self.out_h * self.out_w;
+        let end = self.channels * self.plane_len();
         let last = (self.form.points() - 1) * self.point_stride
             + (self.channels - 1) * self.channel_stride;
         assert!(last + self.registers.len() * lanes <= self.m.len());
@@ -202,8 +211,11 @@ impl<T> Output<'_, '_, T> {
         for register in self.registers {
             register.check(self.segments, lanes);
             for s in register.of(self.segments) {
-                assert!(s.tiles > 0 && end <= self.y[s.image].len());
+                let Out { y, argmax } = &self.y[s.image];
+                assert!(s.tiles > 0 && end <= y.len());
+                assert!(argmax.is_empty() || argmax.len() == y.len());
                 assert!(s.top < self.out_h && s.left + out * (s.tiles - 1) < self.out_w);
+                assert!(s.top.is_multiple_of(2) && s.left.is_multiple_of(2));
             }
         }
     }
@@ -219,7 +231,7 @@ pub(crate) unsafe fn output<V: Vector, F, const OUT: usize, const IN: usize>(
     F: Transform<OUT, IN>,
 {
     // SAFETY: the caller guarantees the CPU. `lines` has `IN` rows of `OUT` registers, which are
-    // written whole, and more than a register beyond, into which the last load of a segment may reach.
+    // written whole, and more than two registers beyond, into which the last loads of a segment may reach.
     // What is read of `m` has been checked.
     unsafe {
         let mut lines = [[V::splat(V::Elem::default()); PITCH]; IN];
@@ -234,7 +246,12 @@ pub(crate) unsafe fn output<V: Vector, F, const OUT: usize, const IN: usize>(
                 }
                 let mut at = 0;
                 for s in register.of(args.segments) {
-                    rows::<V, F, OUT, IN>(args, (channel, s), lines.add(at));
+                    let lines = lines.add(at);
+                    match (args.pool, args.y.get_unchecked(s.image).argmax.is_empty()) {
+                        (false, _) => rows::<V, F, OUT, IN>(args, (channel, s), lines),
+                        (true, true) => pooled::<V, F, OUT, IN, false>(args, (channel, s), lines),
+                        (true, false) => pooled::<V, F, OUT, IN, true>(args, (channel, s), lines),
+                    }
                     at += OUT * s.tiles;
                 }
             }
@@ -262,7 +279,7 @@ unsafe fn rows<V: Vector, F, const OUT: usize, const IN: usize>(
     unsafe {
         let bias = V::splat(args.bias.map_or(V::Elem::default(), |bias| bias[channel]));
         let plane_len = args.out_h * args.out_w;
-        let y = args.y.get_unchecked_mut(s.image).as_mut_ptr().add(channel * plane_len);
+        let y = args.y.get_unchecked_mut(s.image).y.as_mut_ptr().add(channel * plane_len);
         let height = OUT.min(args.out_h - s.top);
         let width = (OUT * s.tiles).min(args.out_w - s.left);
         for c in (0..width).step_by(V::LANES) {
@@ -275,6 +292,71 @@ unsafe fn rows<V: Vector, F, const OUT: usize, const IN: usize>(
                 // The same pixels of the next channel will be written next.
                 V::prefetch_to_write(to.wrapping_add(plane_len));
                 if count == V::LANES { value.store(to) } else { value.store_first(to, count) }
+            }
+        }
+    }
+}
+
+/// As [`rows`], pooled: tiles have an even number of rows and columns, and so each square of two by two
+/// pixels lies within one.
+///
+/// # Safety
+///
+/// As [`rows`]; of each line two registers can be read from any pixel of the segment on. `TAGS` says
+/// whether `argmax` is asked for.
+#[inline(always)]
+unsafe fn pooled<V: Vector, F, const OUT: usize, const IN: usize, const TAGS: bool>(
+    args: &mut Output<'_, '_, V::Elem>,
+    (channel, s): (usize, &Segment),
+    lines: *const V::Elem,
+) where
+    F: Transform<OUT, IN>,
+{
+    // SAFETY: the caller guarantees the CPU and the lines. Of the plane, which has been checked, rows below
+    // half of `out_h` are written from half of `s.left` on, and of each at most the columns that are
+    // left of half of `out_w`.
+    unsafe {
+        let bias = V::splat(args.bias.map_or(V::Elem::default(), |bias| bias[channel]));
+        let plane_len = args.plane_len();
+        let out = args.y.get_unchecked_mut(s.image);
+        let y = out.y.as_mut_ptr().add(channel * plane_len);
+        let argmax = out.argmax.as_mut_ptr().wrapping_add(channel * plane_len);
+        let height = OUT.min(args.out_h - s.top) / 2;
+        let width = (OUT * s.tiles).min(args.out_w - s.left) / 2;
+        for c in (0..width).step_by(V::LANES) {
+            let count = V::LANES.min(width - c);
+            let mut pixels = [[V::splat(V::Elem::default()); OUT]; 2];
+            for half in 0..2 {
+                if half == 1 && 2 * count <= V::LANES {
+                    break;
+                }
+                let lines = lines.add(2 * c + half * V::LANES);
+                pixels[half] = F::output(from_fn(|r| V::load(lines.add(r * OUT * V::LANES))));
+                for r in 0..OUT {
+                    pixels[half][r] = pixels[half][r].add(bias);
+                    if args.relu {
+                        pixels[half][r] = pixels[half][r].relu();
+                    }
+                }
+            }
+            for row in 0..OUT / 2 {
+                if row >= height {
+                    break;
+                }
+                let upper = pixels[0][2 * row].unzip(pixels[1][2 * row]);
+                let lower = pixels[0][2 * row + 1].unzip(pixels[1][2 * row + 1]);
+                let max = greatest::<V, TAGS>(upper, lower);
+                let at = (s.top / 2 + row) * (args.out_w / 2) + s.left / 2 + c;
+                // The same pixels of the next channel will be written next.
+                V::prefetch_to_write(y.wrapping_add(at + plane_len));
+                if count == V::LANES {
+                    max[0].store(y.add(at));
+                } else {
+                    max[0].store_first(y.add(at), count);
+                }
+                if TAGS {
+                    max[1].store_bytes(argmax.add(at), count);
+                }
             }
         }
     }
