@@ -8,8 +8,7 @@ use crate::kernels::Pool;
 use crate::out::Out;
 use crate::plan::check;
 use crate::{
-    Algorithm, Conv2dPlan, ConvError, ConvScalar, Epilogue, PackedWeights, Workspace, lanes, naive,
-    winograd,
+    Algorithm, Conv2dPlan, ConvError, ConvScalar, Epilogue, PackedWeights, Workspace, naive,
 };
 
 const OPERATION: &str = "conv2d forward with a pool";
@@ -99,8 +98,10 @@ impl Conv2dPlan {
 
     fn relu_pool_bytes(&self, images: usize) -> usize {
         let unpooled = match self.algorithm_for::<f32>() {
-            Algorithm::Naive | Algorithm::Winograd | Algorithm::Depthwise => 0,
-            _ => images * self.unpooled_len() + Workspace::<f32>::SPARE,
+            Algorithm::Im2colGemm | Algorithm::Auto => {
+                images * self.unpooled_len() + Workspace::<f32>::SPARE
+            }
+            _ => 0,
         };
         self.max_workspace_bytes() + unpooled * size_of::<f32>()
     }
@@ -146,8 +147,9 @@ impl Conv2dPlan {
         let out = Out { y: y.into_data(), argmax: argmax.unwrap_or_default() };
         match self.algorithm_for::<T>() {
             Algorithm::Naive => self.pool_naively(call, shape, out),
-            Algorithm::Winograd => winograd::forward(self, self.kernels(), call, out, workspace),
-            Algorithm::Depthwise => lanes::forward(self, self.kernels(), call, out, workspace),
+            Algorithm::Direct | Algorithm::Winograd | Algorithm::Depthwise => {
+                self.run_vectorised(call, out, workspace);
+            }
             _ => self.pool_images(call, shape, out, workspace),
         }
         Ok(())
