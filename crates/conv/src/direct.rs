@@ -13,15 +13,18 @@ use std::ops::Range;
 
 use im2col::{ConvGeometry, Padding};
 use rayon::prelude::*;
-use tensor4::ViewMut4;
 
 use crate::call::{Call, keep_threads_busy};
 use crate::kernels::lanes::Rows;
-use crate::kernels::{Area, Kernels, Pack};
+use crate::kernels::{Area, Kernels, Pack, Pool};
+use crate::out::Out;
 use crate::{Conv2dPlan, ConvScalar, Workspace};
 
 /// How many elements of rows are copied at a time: a quarter of a second-level cache of 1 MiB.
 const BAND_LEN: usize = 1 << 16;
+
+/// About how many elements are computed before they are pooled: a sixteenth of such a cache.
+const POOL_LEN: usize = 1 << 14;
 
 /// The widest kernel.
 pub(crate) const MAX_KERNEL_W: usize = 256;
@@ -54,6 +57,8 @@ struct Layout<'a, T: 'static> {
     copied_step: usize,
     /// Output rows that are computed together.
     band_rows: usize,
+    /// Output rows that are computed before they are pooled, an even number.
+    pool_rows: usize,
 }
 
 impl<'a, T: ConvScalar> Layout<'a, T> {
@@ -72,6 +77,7 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
         let phase = padded.div_ceil(window.stride_w).next_multiple_of(kernels.lanes);
         let row_len = g.in_c() * phase * places * (window.stride_h / copied_step);
         let band_rows = (BAND_LEN / row_len.max(1)).clamp(1, g.out_h());
+        let pool_rows = (POOL_LEN / (width * g.out_w())).clamp(2, g.out_h().max(2)) / 2 * 2;
         let blocks = group_oc.div_ceil(width);
         Self {
             kernels,
@@ -86,7 +92,24 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
             places,
             copied_step,
             band_rows,
+            pool_rows,
         }
+    }
+
+    /// The layout of a pass that ends in a pool, whose bands have an even number of rows, if it is one.
+    fn pooled(self, pool: bool) -> Self {
+        let band_rows = if pool { self.band_rows.max(2) / 2 * 2 } else { self.band_rows };
+        Self { band_rows, ..self }
+    }
+
+    /// Elements that are computed before they are pooled.
+    fn unpooled_len(&self, pool: bool) -> usize {
+        if pool { self.width * self.pool_rows * self.g.out_w() } else { 0 }
+    }
+
+    /// Elements of a plane of the output.
+    fn out_plane_len(&self, pool: bool) -> usize {
+        if pool { (self.g.out_h() / 2) * (self.g.out_w() / 2) } else { self.g.out_plane_len() }
     }
 
     /// Copied rows under so many output rows.
@@ -145,9 +168,10 @@ pub(crate) fn workspace_len<T: ConvScalar>(
     plan: &Conv2dPlan,
     kernels: &'static Kernels<T>,
 ) -> (usize, usize) {
-    let layout = Layout::new(plan, kernels);
+    let layout = Layout::new(plan, kernels).pooled(true);
+    let own = layout.band_len().max(Layout::new(plan, kernels).band_len());
     let tiles = layout.groups * layout.blocks;
-    (layout.band_len(), tiles * (layout.packed_len() + layout.width))
+    (own + layout.unpooled_len(true), tiles * (layout.packed_len() + layout.width))
 }
 
 /// Packs the weights, one tile of output channels after the other.
@@ -176,23 +200,24 @@ pub(crate) fn forward<T: ConvScalar>(
     plan: &Conv2dPlan,
     kernels: &'static Kernels<T>,
     call: &Call<'_, T>,
-    y: ViewMut4<'_, T>,
+    out: Out<'_, T>,
     workspace: &mut Workspace<T>,
 ) {
-    let layout = Layout::new(plan, kernels);
-    let [n, _, out_h, out_w] = y.dims();
-    if y.shape().is_empty() {
+    let layout = Layout::new(plan, kernels).pooled(call.pool);
+    let n = call.x.shape().n();
+    if out.is_empty() {
         return;
     }
     let tiles = layout.groups * layout.blocks;
     let packed_len = call.weights.scratch_len(tiles * layout.packed_len());
-    let scratch = workspace.prepare(layout.band_len(), packed_len + tiles * layout.width);
+    let own_len = layout.band_len() + layout.unpooled_len(call.pool);
+    let scratch = workspace.prepare(own_len, packed_len + tiles * layout.width);
     let (packed, bias) = scratch.shared.split_at_mut(packed_len);
     let packed = call.weights.packed(packed, |w, packed| pack(plan, kernels, w, packed));
     call.pad_bias(bias, layout.width, |block| layout.plan_channels(block));
     let bias = &*bias;
 
-    let plane_len = out_h * out_w;
+    let plane_len = layout.out_plane_len(call.pool);
     // Blocks of a group that one task computes: all of them where there are many images, because
     // each task pads its rows anew.
     let blocks = if keep_threads_busy(n) {
@@ -201,10 +226,10 @@ pub(crate) fn forward<T: ConvScalar>(
         layout.blocks.div_ceil(2 * rayon::current_num_threads())
     };
     let group_len = layout.group_oc * plane_len;
-    y.into_data().par_chunks_exact_mut(group_len).enumerate().for_each(|(i, y)| {
+    out.par_chunks(group_len, 1, &|i, out| {
         let (image, group) = (i / layout.groups, i % layout.groups);
         let x = &call.x.image(image)[group * layout.g.in_len()..][..layout.g.in_len()];
-        y.par_chunks_mut(blocks * layout.width * plane_len).enumerate().for_each(|(task, y)| {
+        out.par_chunks(blocks * layout.width * plane_len, 1, &|task, out| {
             let first = group * layout.blocks + task * blocks;
             let task = Task {
                 x,
@@ -213,7 +238,10 @@ pub(crate) fn forward<T: ConvScalar>(
                 first_block: task * blocks,
                 relu: call.relu(),
             };
-            scratch.columns.with(|band| task.run(&layout, band, y));
+            scratch.columns.with(|band| {
+                let (band, unpooled) = band.split_at_mut(layout.band_len());
+                task.run(&layout, band, call.pool.then_some(unpooled), out);
+            });
         });
     });
 }
@@ -228,58 +256,132 @@ struct Task<'a, T> {
 }
 
 impl<T: ConvScalar> Task<'_, T> {
-    fn run(&self, layout: &Layout<'_, T>, band: &mut [T], y: &mut [T]) {
-        let Self { x, packed, bias, first_block, relu } = *self;
+    fn run(
+        &self,
+        layout: &Layout<'_, T>,
+        band: &mut [T],
+        mut unpooled: Option<&mut [T]>,
+        mut out: Out<'_, T>,
+    ) {
         let (g, window) = (layout.g, layout.g.window());
-        let (out_h, out_w, plane_len) = (g.out_h(), g.out_w(), g.out_plane_len());
+        // A pool drops an odd last row.
+        let out_h = if unpooled.is_some() { g.out_h() / 2 * 2 } else { g.out_h() };
         let mut kernel_cols = [0; MAX_KERNEL_W];
         for (kw, place) in kernel_cols.iter_mut().enumerate().take(window.kernel_w) {
             let col = kw * window.dilation_w;
             *place = col % window.stride_w * layout.phase + col / window.stride_w;
         }
+        let kernel_cols = &kernel_cols[..window.kernel_w];
         for top in (0..out_h).step_by(layout.band_rows) {
             let rows = top..(top + layout.band_rows).min(out_h);
             let first_row = rows.start * window.stride_h;
-            // The input of this band: where it starts, how far its channels and its rows are apart,
-            // and how many of its rows the window moves on by.
-            let (source, channel_stride, pitch, step) = if layout.copied {
+            let source = if layout.copied {
                 let in_rows = layout.in_rows(rows.len());
-                copy_rows(layout, x, first_row, in_rows, band);
-                let step = window.stride_h / layout.copied_step;
-                (&*band, layout.channel_stride(in_rows), layout.pitch(), step)
+                copy_rows(layout, self.x, first_row, in_rows, band);
+                let (channel_stride, pitch) = (layout.channel_stride(in_rows), layout.pitch());
+                let step = window.stride_h / layout.copied_step * pitch;
+                Source { x: &*band, channel_stride, pitch, step, kernel_cols, rows }
             } else {
-                let first = (first_row * g.in_w()).min(x.len());
-                (&x[first..], g.in_h() * g.in_w(), g.in_w(), window.stride_h)
+                let first = (first_row * g.in_w()).min(self.x.len());
+                let (channel_stride, pitch) = (g.in_h() * g.in_w(), g.in_w());
+                let (x, step) = (&self.x[first..], window.stride_h * pitch);
+                Source { x, channel_stride, pitch, step, kernel_cols, rows }
             };
-            let (mut area_rows, mut area_cols) = (rows.len(), out_w);
-            let single = (window.kernel_h, window.kernel_w) == (1, 1);
-            if single && step * pitch == out_w {
-                // Rows follow one another without a gap: they are one.
-                (area_rows, area_cols) = (1, area_rows * area_cols);
-            }
-            for (i, y) in y.chunks_mut(layout.width * plane_len).enumerate() {
-                layout.kernels.direct(Area {
-                    x: source,
-                    channels: g.in_c(),
-                    channel_stride,
-                    kernel_rows: window.kernel_h,
-                    kernel_row_stride: window.dilation_h * pitch,
-                    kernel_cols: &kernel_cols[..window.kernel_w],
-                    row_stride: step * pitch,
-                    w: &packed[i * layout.packed_len()..][..layout.packed_len()],
-                    bias: &bias[i * layout.width..][..layout.width],
-                    vectors: layout.vectors,
-                    rows: area_rows,
-                    cols: area_cols,
-                    y: &mut y[rows.start * out_w..],
+            self.blocks(layout, &source, unpooled.as_deref_mut(), out.reborrow());
+        }
+    }
+
+    /// All blocks of some rows, which a pass that ends in a pool computes into `unpooled`, a few at a
+    /// time.
+    fn blocks(
+        &self,
+        layout: &Layout<'_, T>,
+        source: &Source<'_, T>,
+        mut unpooled: Option<&mut [T]>,
+        out: Out<'_, T>,
+    ) {
+        let out_w = layout.g.out_w();
+        let plane_len = layout.out_plane_len(unpooled.is_some());
+        let Range { start, end } = source.rows;
+        for (block, mut out) in out.chunks(layout.width * plane_len).enumerate() {
+            let Some(unpooled) = unpooled.as_deref_mut() else {
+                let y = &mut out.y[start * out_w..];
+                self.sum(layout, source, block, start..end, (y, plane_len));
+                continue;
+            };
+            for first in (start..end).step_by(layout.pool_rows) {
+                let rows = first..(first + layout.pool_rows).min(end);
+                let x_stride = rows.len() * out_w;
+                self.sum(layout, source, block, rows.clone(), (unpooled, x_stride));
+                let planes = out.len() / plane_len;
+                let Out { y, argmax } = out.reborrow().from(first / 2 * (out_w / 2));
+                layout.kernels.pool(Pool {
+                    x: unpooled,
+                    x_stride,
+                    in_w: out_w,
+                    planes,
+                    out_h: rows.len() / 2,
+                    out_w: out_w / 2,
+                    y,
+                    argmax,
                     y_stride: plane_len,
-                    y_pitch: out_w,
-                    out_channels: layout.channels(first_block + i).len(),
-                    relu,
                 });
             }
         }
     }
+
+    /// Some rows of a block; its channels are `y_stride` apart.
+    fn sum(
+        &self,
+        layout: &Layout<'_, T>,
+        source: &Source<'_, T>,
+        block: usize,
+        rows: Range<usize>,
+        (y, y_stride): (&mut [T], usize),
+    ) {
+        let (window, out_w) = (layout.g.window(), layout.g.out_w());
+        let (mut area_rows, mut area_cols) = (rows.len(), out_w);
+        let single = (window.kernel_h, window.kernel_w) == (1, 1);
+        if single && source.step == out_w {
+            // Rows follow one another without a gap: they are one.
+            (area_rows, area_cols) = (1, area_rows * area_cols);
+        }
+        let first = (rows.start - source.rows.start) * source.step;
+        layout.kernels.direct(Area {
+            x: &source.x[first.min(source.x.len())..],
+            channels: layout.g.in_c(),
+            channel_stride: source.channel_stride,
+            kernel_rows: window.kernel_h,
+            kernel_row_stride: window.dilation_h * source.pitch,
+            kernel_cols: source.kernel_cols,
+            row_stride: source.step,
+            w: &self.packed[block * layout.packed_len()..][..layout.packed_len()],
+            bias: &self.bias[block * layout.width..][..layout.width],
+            vectors: layout.vectors,
+            rows: area_rows,
+            cols: area_cols,
+            y,
+            y_stride,
+            y_pitch: out_w,
+            out_channels: layout.channels(self.first_block + block).len(),
+            relu: self.relu,
+        });
+    }
+}
+
+/// What rows of the output are computed from.
+struct Source<'a, T> {
+    /// The input from under the first of the rows on.
+    x: &'a [T],
+    /// Elements from one channel to the next.
+    channel_stride: usize,
+    /// Elements from one row of the input to the next.
+    pitch: usize,
+    /// Elements that the window moves on by from one row of the output to the next.
+    step: usize,
+    /// Where the columns of the window stand in a row.
+    kernel_cols: &'a [usize],
+    rows: Range<usize>,
 }
 
 /// Copies the rows under some output rows, all channels, into `band`.

@@ -55,6 +55,7 @@ pub mod naive;
 mod out;
 mod plan;
 mod pool;
+mod run;
 mod scalar;
 mod winograd;
 mod workspace;

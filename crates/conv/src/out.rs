@@ -96,6 +96,12 @@ pub(crate) struct Chunks<'a, T> {
     len: usize,
 }
 
+impl<T> Default for Chunks<'_, T> {
+    fn default() -> Self {
+        Self { rest: Out::default(), len: 0 }
+    }
+}
+
 impl<'a, T> Iterator for Chunks<'a, T> {
     type Item = Out<'a, T>;
 

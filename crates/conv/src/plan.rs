@@ -5,10 +5,9 @@ mod describe;
 use im2col::ConvGeometry;
 use tensor4::{Shape4, Tensor4, View4, ViewMut4};
 
-use crate::call::{Call, PackedKey, Weights, relu_in_place};
+use crate::call::{Call, PackedKey, Weights};
 use crate::kernels::Kernels;
 use crate::kernels::winograd::Form;
-use crate::out::Out;
 use crate::workspace::Aligned;
 use crate::{
     Algorithm, Conv2d, ConvError, ConvScalar, Epilogue, KernelSet, Options, PackedWeights, Update,
@@ -86,7 +85,9 @@ impl Conv2dPlan {
     }
 
     /// The most bytes of workspace that a forward pass in `f32` takes, packed weights included, for
-    /// a batch of any size on the threads of the current pool.
+    /// a batch of any size on the threads of the current pool. What a pool at its end takes is part of
+    /// it, except for [`Im2colGemm`](Algorithm::Im2colGemm); see
+    /// [`max_relu_pool_workspace_bytes`](Self::max_relu_pool_workspace_bytes).
     #[must_use]
     pub fn max_workspace_bytes(&self) -> usize {
         let kernels = self.kernels::<f32>();
@@ -322,33 +323,6 @@ impl Conv2dPlan {
             },
             weight_shape: self.weight_shape,
             groups: self.desc.groups,
-        }
-    }
-
-    pub(crate) fn run_forward<T: ConvScalar>(
-        &self,
-        call: &Call<'_, T>,
-        y: ViewMut4<'_, T>,
-        workspace: &mut Workspace<T>,
-    ) {
-        let kernels = self.kernels();
-        match self.algorithm_for::<T>() {
-            Algorithm::Naive => {
-                let w = View4::new(self.weight_shape, call.plain()).expect("checked before");
-                let mut y = y;
-                naive::forward(self, call.x, w, call.bias, y.reborrow());
-                if call.relu() {
-                    relu_in_place(y.data_mut());
-                }
-            }
-            Algorithm::Direct => direct::forward(self, kernels, call, y, workspace),
-            Algorithm::Winograd => winograd::forward(self, kernels, call, y, workspace),
-            Algorithm::Depthwise => {
-                lanes::forward(self, kernels, call, Out::new(y.into_data()), workspace);
-            }
-            Algorithm::Im2colGemm | Algorithm::Auto => {
-                im2col_gemm::forward(self, call, y, workspace);
-            }
         }
     }
 

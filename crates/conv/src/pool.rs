@@ -8,7 +8,7 @@ use crate::kernels::Pool;
 use crate::out::Out;
 use crate::plan::check;
 use crate::{
-    Algorithm, Conv2dPlan, ConvError, ConvScalar, Epilogue, PackedWeights, Workspace, lanes, naive,
+    Algorithm, Conv2dPlan, ConvError, ConvScalar, Epilogue, PackedWeights, Workspace, naive,
 };
 
 const OPERATION: &str = "conv2d forward with a pool";
@@ -40,7 +40,8 @@ impl Conv2dPlan {
     /// which has as many elements.
     ///
     /// The same bytes as [`forward_fused_into`](Self::forward_fused_into) with [`Epilogue::Relu`] and a
-    /// pool after it, but what is pooled never leaves the cache. An odd last row or column is dropped.
+    /// pool after it, up to the sign and payload of NaN, but what is pooled never leaves the cache. An odd
+    /// last row or column is dropped.
     /// `argmax` says which of the four pixels under an output it is, row by row: 0, 1, 2 or 3. Of
     /// equal values the first wins, and so 0 where none is positive; NaN wins over everything, the first
     /// of them.
@@ -96,11 +97,27 @@ impl Conv2dPlan {
     }
 
     fn relu_pool_bytes(&self, images: usize) -> usize {
-        let unpooled = match self.algorithm_for::<f32>() {
-            Algorithm::Naive | Algorithm::Depthwise => 0,
-            _ => images * self.unpooled_len() + Workspace::<f32>::SPARE,
+        let algorithm = self.algorithm_for::<f32>();
+        let unpooled = if algorithm == Algorithm::Naive || self.pools_itself(algorithm) {
+            0
+        } else {
+            images * self.unpooled_len() + Workspace::<f32>::SPARE
         };
         self.max_workspace_bytes() + unpooled * size_of::<f32>()
+    }
+
+    /// Whether an algorithm pools what it computes while it is in the cache.
+    fn pools_itself(&self, algorithm: Algorithm) -> bool {
+        match algorithm {
+            Algorithm::Direct | Algorithm::Depthwise => true,
+            // A square of pixels must lie within a tile.
+            Algorithm::Winograd => {
+                let window = self.group_geometry().window();
+                (window.dilation_h, window.dilation_w) == (1, 1)
+                    && self.winograd_form().is_some_and(|form| form.out().is_multiple_of(2))
+            }
+            _ => false,
+        }
     }
 
     /// Elements of the output of an image before it is pooled.
@@ -144,7 +161,9 @@ impl Conv2dPlan {
         let out = Out { y: y.into_data(), argmax: argmax.unwrap_or_default() };
         match self.algorithm_for::<T>() {
             Algorithm::Naive => self.pool_naively(call, shape, out),
-            Algorithm::Depthwise => lanes::forward(self, self.kernels(), call, out, workspace),
+            algorithm if self.pools_itself(algorithm) => {
+                self.run_vectorised(call, out, workspace);
+            }
             _ => self.pool_images(call, shape, out, workspace),
         }
         Ok(())

@@ -19,17 +19,15 @@ mod source;
 mod tiles;
 
 use std::array::from_fn;
-use std::slice::ChunksMut;
 use std::sync::{Mutex, PoisonError};
 
 use im2col::ConvGeometry;
 use rayon::prelude::*;
-use tensor4::ViewMut4;
 
 use crate::call::{Call, Weights, keep_threads_busy};
 use crate::kernels::Kernels;
 use crate::kernels::winograd::Form;
-
+use crate::out::{Chunks, Out};
 use crate::workspace::{Columns, Scratch};
 use crate::{Conv2dPlan, ConvScalar, Numerics, Workspace};
 pub(crate) use cost::gain;
@@ -178,10 +176,10 @@ pub(crate) fn forward<T: ConvScalar>(
     plan: &Conv2dPlan,
     kernels: &'static Kernels<T>,
     call: &Call<'_, T>,
-    y: ViewMut4<'_, T>,
+    out: Out<'_, T>,
     workspace: &mut Workspace<T>,
 ) {
-    if y.shape().is_empty() {
+    if out.is_empty() {
         return;
     }
     let layout = Layout::new(plan, kernels);
@@ -202,8 +200,8 @@ pub(crate) fn forward<T: ConvScalar>(
     };
     let run = Run { layout: &layout, memory: &memory, call, weights };
     match sharing {
-        Sharing::Images(images) => run.by_images(images, y, columns),
-        Sharing::Steps(tiles) => run.by_steps(tiles, n, y, columns, v),
+        Sharing::Images(images) => run.by_images(images, out, columns),
+        Sharing::Steps(tiles) => run.by_steps(tiles, n, out, columns, v),
     }
 }
 
@@ -221,9 +219,20 @@ impl<T: ConvScalar> Run<'_, T> {
         self.layout.blocks.div_ceil(self.memory.task_blocks)
     }
 
+    /// Elements of a plane of the output.
+    fn plane_len(&self) -> usize {
+        let g = self.layout.g;
+        if self.call.pool { (g.out_h() / 2) * (g.out_w() / 2) } else { g.out_plane_len() }
+    }
+
+    /// Elements of an image of the output.
+    fn image_len(&self) -> usize {
+        self.layout.groups * self.layout.group_oc * self.plane_len()
+    }
+
     /// Elements of the planes that a task computes of an image.
     fn task_len(&self) -> usize {
-        self.memory.task_blocks * self.layout.width * self.layout.g.out_plane_len()
+        self.memory.task_blocks * self.layout.width * self.plane_len()
     }
 
     /// Some output channels of some tiles: `y` has the planes of each image.
@@ -233,7 +242,7 @@ impl<T: ConvScalar> Run<'_, T> {
         tiles: &Tiles,
         v: &[T],
         scratch: &mut [T],
-        y: &mut [&mut [T]],
+        y: &mut [Out<'_, T>],
     ) {
         let (layout, memory) = (self.layout, self.memory);
         let first = task * memory.task_blocks;
@@ -259,16 +268,15 @@ impl<T: ConvScalar> Run<'_, T> {
         }
         let first = group * layout.group_oc + channels.start;
         let bias = self.call.bias.map(|bias| &bias[first..first + channels.len()]);
-        let then = (bias, self.call.relu());
-        memory.blocking.transform_output(m, channels.len(), tiles, then, y);
+        memory.blocking.transform_output(m, channels.len(), tiles, (bias, self.call), y);
     }
 
-    fn by_images(&self, images: usize, y: ViewMut4<'_, T>, scratch: Columns<'_, T>) {
+    fn by_images(&self, images: usize, out: Out<'_, T>, scratch: Columns<'_, T>) {
         let (layout, blocking) = (self.layout, &self.memory.blocking);
-        let image_len = y.shape().image_len();
-        y.into_data().par_chunks_mut(images * image_len).enumerate().for_each(|(i, y)| {
+        let image_len = self.image_len();
+        out.par_chunks(images * image_len, 1, &|i, mut out| {
             let before = i * images;
-            let end = (before + y.len() / image_len) * layout.tiles;
+            let end = (before + out.len() / image_len) * layout.tiles;
             scratch.with(|scratch| {
                 let (v, scratch) = scratch.split_at_mut(blocking.v_len());
                 let mut tiles = Tiles::new();
@@ -279,9 +287,8 @@ impl<T: ConvScalar> Run<'_, T> {
                             blocking.transform_input(self.call.x, group, piece, &tiles, v, scratch);
                         }
                         let skipped = tiles.images.start - before;
-                        let y = &mut y[skipped * image_len..];
-                        let mut planes: Planes<'_, T, MAX_IMAGES> =
-                            Planes::new(self, y, image_len, group);
+                        let out = out.reborrow().from(skipped * image_len);
+                        let mut planes = Planes::<T, MAX_IMAGES>::new(self, out, group);
                         for task in 0..self.tasks() {
                             let mut planes = planes.next();
                             self.task((group, task), &tiles, v, scratch, &mut planes);
@@ -296,13 +303,12 @@ impl<T: ConvScalar> Run<'_, T> {
         &self,
         size: usize,
         n: usize,
-        y: ViewMut4<'_, T>,
+        mut out: Out<'_, T>,
         scratch: Columns<'_, T>,
         v: &mut [T],
     ) {
         let (layout, blocking) = (self.layout, &self.memory.blocking);
-        let image_len = y.shape().image_len();
-        let y = y.into_data();
+        let image_len = self.image_len();
         let mut tiles = Tiles::new();
         let total = n * layout.tiles;
         for first in (0..total).step_by(size) {
@@ -316,9 +322,8 @@ impl<T: ConvScalar> Run<'_, T> {
                     });
                 });
                 let v = &*v;
-                let y = &mut y[tiles.images.start * image_len..];
-                let planes: Planes<'_, T, MAX_TILES> = Planes::new(self, y, image_len, group);
-                let planes = Mutex::new((0, planes));
+                let out = out.reborrow().from(tiles.images.start * image_len);
+                let planes = Mutex::new((0, Planes::<T, MAX_TILES>::new(self, out, group)));
                 // Tasks are drawn in order, each with the planes of all images that are its own.
                 (0..self.tasks()).into_par_iter().with_max_len(1).for_each(|_| {
                     let (task, mut planes) = {
@@ -336,22 +341,23 @@ impl<T: ConvScalar> Run<'_, T> {
 }
 
 /// The planes of a group of up to `N` images, those of one task of each image at a time.
-struct Planes<'y, T, const N: usize>([ChunksMut<'y, T>; N]);
+struct Planes<'y, T, const N: usize>([Chunks<'y, T>; N]);
 
 impl<'y, T: ConvScalar, const N: usize> Planes<'y, T, N> {
-    /// Of the images of `y`.
-    fn new(run: &Run<'_, T>, y: &'y mut [T], image_len: usize, group: usize) -> Self {
-        let group_len = run.layout.group_oc * run.layout.g.out_plane_len();
-        let mut images = y.chunks_exact_mut(image_len);
+    /// Of the images of `out`.
+    fn new(run: &Run<'_, T>, out: Out<'y, T>, group: usize) -> Self {
+        let group_len = run.layout.group_oc * run.plane_len();
+        let mut images = out.chunks(run.image_len());
         Self(from_fn(|_| {
-            let image = images.next().unwrap_or_default();
-            let group = image.chunks_exact_mut(group_len).nth(group).unwrap_or_default();
-            group.chunks_mut(run.task_len())
+            let Some(image) = images.next() else { return Chunks::default() };
+            let [_, group] = image.split_at(group * group_len);
+            let [group, _] = group.split_at(group_len);
+            group.chunks(run.task_len())
         }))
     }
 
     /// The planes of the next task, of each image.
-    fn next(&mut self) -> [&'y mut [T]; N] {
+    fn next(&mut self) -> [Out<'y, T>; N] {
         from_fn(|image| self.0[image].next().unwrap_or_default())
     }
 }

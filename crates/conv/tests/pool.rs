@@ -72,9 +72,11 @@ fn at_once<T: ConvScalar>(
     (y.data().to_vec(), places)
 }
 
-/// A NaN is equal to itself here, and -0 is not 0.
+/// -0 is not 0 here, and every NaN is equal to every other: which of two NaNs a sum becomes depends on the
+/// order of its operands, which is the compiler's to choose.
 fn bits<T: ConvScalar>(values: &[T]) -> Vec<u64> {
-    values.iter().map(|v| v.to_f64().to_bits()).collect()
+    let bits = |v: f64| if v.is_nan() { f64::NAN.to_bits() } else { v.to_bits() };
+    values.iter().map(|v| bits(v.to_f64())).collect()
 }
 
 /// Fails unless both ways give the same bytes.

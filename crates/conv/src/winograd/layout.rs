@@ -6,8 +6,10 @@ use im2col::ConvGeometry;
 
 use super::phases::Phases;
 use super::tiles::Tiles;
+use crate::call::Call;
 use crate::kernels::winograd::{COLS, Filter, Form, Output, Product};
 use crate::kernels::{Kernels, Pack};
+use crate::out::Out;
 use crate::{Conv2dPlan, ConvScalar};
 
 /// Products that are summed at a time: longer sums are added up in parts, for the sake of their
@@ -250,8 +252,8 @@ impl<'a, T: ConvScalar> Blocking<'a, T> {
         m: &[T],
         channels: usize,
         tiles: &Tiles,
-        (bias, relu): (Option<&[T]>, bool),
-        y: &mut [&mut [T]],
+        (bias, call): (Option<&[T]>, &Call<'_, T>),
+        y: &mut [Out<'_, T>],
     ) {
         let layout = self.layout;
         layout.kernels.winograd_output(Output {
@@ -267,7 +269,8 @@ impl<'a, T: ConvScalar> Blocking<'a, T> {
             out_w: layout.g.out_w(),
             dilation: layout.phases.dilation,
             bias,
-            relu,
+            relu: call.relu(),
+            pool: call.pool,
         });
     }
 }

@@ -1,7 +1,9 @@
 //! The transform of the sums.
 
+use super::super::pool::greatest;
 use super::super::vector::Vector;
 use super::{Form, PITCH, Points, Register};
+use crate::out::Out;
 
 /// Neighbouring tiles of one row of tiles of one image, or of one phase of it where the window is
 /// dilated: the pixels of the output that read the same pixels of the input.
@@ -29,7 +31,9 @@ pub(crate) struct Output<'a, 'y, T> {
     pub(crate) segments: &'a [Segment],
     pub(crate) registers: &'a [Register],
     /// The planes of the channels, of each image; overwritten where the tiles lie.
-    pub(crate) y: &'a mut [&'y mut [T]],
+    pub(crate) y: &'a mut [Out<'y, T>],
+    /// Whether they are pooled, which takes tiles of an even number of rows, and no dilation.
+    pub(crate) pool: bool,
     pub(crate) channels: usize,
     pub(crate) out_h: usize,
     pub(crate) out_w: usize,
@@ -41,18 +45,27 @@ pub(crate) struct Output<'a, 'y, T> {
 }
 
 impl<T> Output<'_, '_, T> {
+    /// Elements of a plane that is written.
+    fn plane_len(&self) -> usize {
+        if self.pool { (self.out_h / 2) * (self.out_w / 2) } else { self.out_h * self.out_w }
+    }
+
     /// Panics if it would reach beyond its slices.
     pub(crate) fn check(&self, lanes: usize) {
         assert!(self.channels > 0 && self.dilation[0] > 0 && self.dilation[1] > 0);
         assert!(self.bias.is_none_or(|bias| bias.len() >= self.channels));
-        let end = self.channels * self.out_h * self.out_w;
+        assert!(!self.pool || self.form.out().is_multiple_of(2) && self.dilation == [1, 1]);
+        let end = self.channels * self.plane_len();
         let last = (self.form.points() - 1) * self.point_stride
             + (self.channels - 1) * self.channel_stride;
         assert!(last + self.registers.len() * lanes <= self.m.len());
         for register in self.registers {
             register.check(|i| self.segments[i].tiles, lanes);
             for s in &self.segments[register.first..register.last] {
-                assert!(s.tiles > 0 && end <= self.y[s.image].len());
+                let Out { y, argmax } = &self.y[s.image];
+                assert!(s.tiles > 0 && end <= y.len());
+                assert!(argmax.is_empty() || argmax.len() == y.len());
+                assert!(!self.pool || s.top.is_multiple_of(2) && s.left.is_multiple_of(2));
             }
         }
     }
@@ -104,6 +117,24 @@ pub(crate) unsafe fn output<V: Vector, F: Points<IN>, const OUT: usize, const IN
                     }
                 }
                 let segments = &args.segments[register.first..register.last];
+                if args.pool {
+                    let mut pixels = [[bias; OUT]; OUT];
+                    for r in 0..OUT {
+                        let t = F::output::<V, OUT>(half[r]);
+                        for c in 0..OUT {
+                            let value = t[c].add(bias);
+                            pixels[r][c] = if args.relu { value.relu() } else { value };
+                        }
+                    }
+                    let tagged =
+                        segments.iter().any(|s| !args.y.get_unchecked(s.image).argmax.is_empty());
+                    if tagged {
+                        pooled::<V, OUT, true>(args, (channel, segments), &pixels, lines);
+                    } else {
+                        pooled::<V, OUT, false>(args, (channel, segments), &pixels, lines);
+                    }
+                    continue;
+                }
                 let whole = match segments {
                     [s] if args.dilation[1] == 1 => {
                         let [height, width] = extent(args, s, OUT);
@@ -123,7 +154,7 @@ pub(crate) unsafe fn output<V: Vector, F: Points<IN>, const OUT: usize, const IN
                     match whole {
                         Some((s, height)) if r < height => {
                             let row = s.phase[0] + args.dilation[0] * (s.top + r);
-                            let y = args.y.get_unchecked_mut(s.image).as_mut_ptr();
+                            let y = args.y.get_unchecked_mut(s.image).y.as_mut_ptr();
                             let to = y.add(channel * plane_len + row * args.out_w + s.left);
                             // The same pixels of the next channel will be written next.
                             for c in 0..OUT {
@@ -138,12 +169,69 @@ pub(crate) unsafe fn output<V: Vector, F: Points<IN>, const OUT: usize, const IN
                 if whole.is_none() {
                     let mut at = 0;
                     for s in segments {
-                        let y = args.y.get_unchecked_mut(s.image).as_mut_ptr();
+                        let y = args.y.get_unchecked_mut(s.image).y.as_mut_ptr();
                         rows::<V, OUT>(args, s, y.add(channel * plane_len), lines.add(at));
                         at += OUT * s.tiles;
                     }
                 }
             }
+        }
+    }
+}
+
+/// Pools the pixels of a register of tiles and writes them: tiles have an even number of rows and columns,
+/// and so each square of two by two pixels lies within one.
+///
+/// # Safety
+///
+/// As [`rows`]; `TAGS` says whether `argmax` is asked for.
+#[inline(always)]
+unsafe fn pooled<V: Vector, const OUT: usize, const TAGS: bool>(
+    args: &mut Output<'_, '_, V::Elem>,
+    (channel, segments): (usize, &[Segment]),
+    pixels: &[[V; OUT]; OUT],
+    lines: *mut V::Elem,
+) {
+    let (half, line) = (OUT / 2, PITCH * V::LANES);
+    // SAFETY: the caller guarantees the CPU and `OUT` lines, of which half are written with values and half
+    // with tags. Of the plane, which has been checked, rows below half of `out_h` are written from half
+    // of `s.left` on, and of each at most the columns that are left of half of `out_w`.
+    unsafe {
+        for r in 0..half {
+            let mut values = [pixels[0][0]; 2];
+            let mut tags = values;
+            for c in 0..half {
+                let [upper, lower] =
+                    [2 * r, 2 * r + 1].map(|r| [pixels[r][2 * c], pixels[r][2 * c + 1]]);
+                [values[c], tags[c]] = greatest::<V, TAGS>(upper, lower);
+            }
+            for (vectors, to) in
+                [(values, lines.add(r * line)), (tags, lines.add((half + r) * line))]
+            {
+                if half == 2 { V::store_by_2(vectors, to) } else { vectors[0].store(to) }
+            }
+        }
+        let (plane_len, out_w) = (args.plane_len(), args.out_w / 2);
+        let mut at = 0;
+        for s in segments {
+            let [height, width] = extent(args, s, OUT).map(|pixels| pixels / 2);
+            let out = args.y.get_unchecked_mut(s.image);
+            let y = out.y.as_mut_ptr().add(channel * plane_len);
+            let argmax = out.argmax.as_mut_ptr().wrapping_add(channel * plane_len);
+            for r in 0..height {
+                for c in (0..width).step_by(V::LANES) {
+                    let place = (s.top / 2 + r) * out_w + s.left / 2 + c;
+                    let count = V::LANES.min(width - c);
+                    // The same pixels of the next channel will be written next.
+                    V::prefetch_to_write(y.wrapping_add(place + plane_len));
+                    let from = lines.add(r * line + at + c);
+                    V::load(from).store_first(y.add(place), count);
+                    if TAGS {
+                        V::load(from.add(half * line)).store_bytes(argmax.add(place), count);
+                    }
+                }
+            }
+            at += half * s.tiles;
         }
     }
 }
