@@ -161,10 +161,6 @@ impl<T: ConvScalar> Task<'_, T> {
         }
     }
 
-    fn is_first(&self, part: usize) -> bool {
-        part == 0
-    }
-
     fn is_last(&self, part: usize) -> bool {
         part + 1 == self.cut.parts
     }
@@ -191,8 +187,7 @@ impl<T: ConvScalar> Task<'_, T> {
                 let weights = self.weights(group, terms.clone(), channels.clone());
                 let sums_of = |c: usize| c * row_len + col..c * row_len + col + pixels.len();
                 let count = channels.len();
-                if let (Some(y), false) = (y, self.is_first(part) || part > self.stage.parts.start)
-                {
+                if let (Some(y), true) = (y, part > 0 && part == self.stage.parts.start) {
                     for (c, channel) in channels.clone().enumerate() {
                         self.gather(group, channel, pixels.clone(), y, &mut sums[sums_of(c)]);
                     }
@@ -200,7 +195,7 @@ impl<T: ConvScalar> Task<'_, T> {
                 let c = MatMut::new(&mut sums[col..], count, pixels.len(), row_len, 1).expect(FITS);
                 // (block of OC, part of C*KH*KW) x (part of C*KH*KW, pixels) -> (block of OC, pixels)
                 match self.call.bias {
-                    _ if !self.is_first(part) => packed::multiply_add(weights, columns, c),
+                    _ if part > 0 => packed::multiply_add(weights, columns, c),
                     None => packed::multiply(weights, columns, c),
                     Some(bias) => {
                         let bias = &bias[group * cut.group_oc..][channels];

@@ -10,7 +10,7 @@ use crate::ConvScalar;
 const MAX_WIDTH: usize = 64;
 /// How many panels are unfolded at a time, channel by channel: more would be read in longer pieces,
 /// but not all of what is written would stay in the first-level cache.
-pub(super) const MAX_PANELS: usize = 4;
+pub(super) const MAX_PANELS: usize = 5;
 
 /// What is unfolded: the channels of a group in every image of a batch.
 #[derive(Debug, Clone, Copy)]
