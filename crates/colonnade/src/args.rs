@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use net::{Rule, Schedule};
 
+use crate::features::FeaturesArgs;
+use crate::filters::FiltersArgs;
 use crate::model::ModelName;
 
 /// Trains and runs convolutional networks on a CPU.
@@ -16,6 +18,8 @@ use crate::model::ModelName;
 Examples:
   colonnade train                                 SimpleConvNet on the bundled MNIST
   colonnade summary --model simple-convnet        its layers, parameters and multiply-adds
+  colonnade filters --run runs/NAME               what its first layer looks for
+  colonnade features --run runs/NAME              what every layer looks for
   colonnade eval --model simple-convnet --weights runs/NAME/model.safetensors"
 )]
 pub(crate) struct Args {
@@ -28,6 +32,8 @@ pub(crate) enum Command {
     Train(TrainArgs),
     Eval(EvalArgs),
     Summary(SummaryArgs),
+    Filters(FiltersArgs),
+    Features(FeaturesArgs),
 }
 
 /// Trains a network and leaves a run folder with weights, metrics and settings.
@@ -168,7 +174,7 @@ impl OptimizerName {
     }
 }
 
-fn positive(text: &str) -> Result<usize, String> {
+pub(crate) fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("at least 1 is needed".to_owned()),
         Ok(number) => Ok(number),

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use dataset::DatasetError;
 use net::NetError;
+use report::ReportError;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -13,6 +14,8 @@ pub(crate) enum Failure {
     Net(#[from] NetError),
     #[error(transparent)]
     Dataset(#[from] DatasetError),
+    #[error(transparent)]
+    Report(#[from] ReportError),
     #[error("{}: can't {action}: {source}", path.display())]
     File { path: PathBuf, action: &'static str, source: io::Error },
     #[error("{}: {message}", path.display())]
@@ -22,6 +25,17 @@ pub(crate) enum Failure {
         path.display()
     )]
     RunExists { path: PathBuf },
+    #[error("there is no run in {}: name the folder that `colonnade train` left", path.display())]
+    NoRun { path: PathBuf },
+    #[error("{} holds no trained weights yet; they come with the first epoch", path.display())]
+    NoWeights { path: PathBuf },
+    #[error("{}: {message}", path.display())]
+    Run { path: PathBuf, message: String },
+    #[error(
+        "the network takes images of shape {run:?}, those of the data have {data:?}; name the \
+         data that it was trained on with --data"
+    )]
+    OtherImages { run: [usize; 3], data: [usize; 3] },
     #[error("can't start {threads} threads: {message}")]
     Threads { threads: usize, message: String },
     #[error("{net}\nthe last good weights are in {}", weights.display())]

@@ -28,6 +28,11 @@ impl RunFolder {
         Ok(folder)
     }
 
+    /// A folder that a run has been written to.
+    pub(crate) fn open(path: PathBuf) -> Self {
+        Self { path }
+    }
+
     /// The folder's path.
     pub(crate) fn path(&self) -> &Path {
         &self.path

@@ -3,13 +3,17 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod bar;
 mod date;
 mod eval;
 mod failure;
+mod features;
 mod files;
+mod filters;
 mod interrupt;
 mod model;
 mod progress;
+mod run;
 mod samples;
 mod summary;
 mod train;
@@ -28,6 +32,8 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Summary(args) => summary::run(&args),
+        Command::Filters(args) => filters::run(&args),
+        Command::Features(args) => features::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

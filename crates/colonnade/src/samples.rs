@@ -8,6 +8,9 @@ use tensor4::{Shape4, ViewMut4};
 
 use crate::failure::Failure;
 
+/// What a run is said to be trained on if no folder is named.
+pub(crate) const BUNDLED: &str = "bundled MNIST";
+
 /// The images to train on and those to test with.
 pub(crate) struct Data {
     pub(crate) train: Images,
@@ -21,7 +24,7 @@ impl Data {
     pub(crate) fn load(folder: Option<&Path>) -> Result<Self, Failure> {
         let (set, source) = match folder {
             Some(folder) => (mnist::from_folder(folder)?, folder.display().to_string()),
-            None => (bundled()?, "bundled MNIST".to_owned()),
+            None => (bundled()?, BUNDLED.to_owned()),
         };
         Ok(Self { train: Images(set.train), test: Images(set.test), source })
     }
