@@ -7,7 +7,10 @@ use net::{Rule, Schedule};
 
 use crate::features::FeaturesArgs;
 use crate::filters::FiltersArgs;
+use crate::gradcheck::GradcheckArgs;
 use crate::model::ModelName;
+use crate::predict::PredictArgs;
+use crate::report_page::ReportArgs;
 
 /// Trains and runs convolutional networks on a CPU.
 #[derive(Debug, Parser)]
@@ -20,6 +23,8 @@ Examples:
   colonnade summary --model simple-convnet        its layers, parameters and multiply-adds
   colonnade filters --run runs/NAME               what its first layer looks for
   colonnade features --run runs/NAME              what every layer looks for
+  colonnade report --run runs/NAME                one page about the run
+  colonnade predict --run runs/NAME digit.png     what it takes a picture for
   colonnade eval --model simple-convnet --weights runs/NAME/model.safetensors"
 )]
 pub(crate) struct Args {
@@ -34,6 +39,9 @@ pub(crate) enum Command {
     Summary(SummaryArgs),
     Filters(FiltersArgs),
     Features(FeaturesArgs),
+    Report(ReportArgs),
+    Predict(PredictArgs),
+    Gradcheck(GradcheckArgs),
 }
 
 /// Trains a network and leaves a run folder with weights, metrics and settings.

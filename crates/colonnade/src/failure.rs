@@ -36,6 +36,15 @@ pub(crate) enum Failure {
          data that it was trained on with --data"
     )]
     OtherImages { run: [usize; 3], data: [usize; 3] },
+    #[error("{}: can't read the picture: {message}", path.display())]
+    Picture { path: PathBuf, message: String },
+    #[error("{failed} of {all} pictures could not be read")]
+    SomePictures { failed: usize, all: usize },
+    #[error(
+        "{} of the gradients differ by more than {limit:e}: {}", parameters.len(),
+        parameters.join(", ")
+    )]
+    Gradients { limit: f64, parameters: Vec<String> },
     #[error("can't start {threads} threads: {message}")]
     Threads { threads: usize, message: String },
     #[error("{net}\nthe last good weights are in {}", weights.display())]

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::failure::Failure;
 
 /// A folder that holds one run: `initial.safetensors`, `model.safetensors`, `metrics.csv`,
-/// `config.json`.
+/// `steps.csv`, `config.json`.
 pub(crate) struct RunFolder {
     path: PathBuf,
 }
@@ -51,6 +51,11 @@ impl RunFolder {
     /// The settings.
     pub(crate) fn config(&self) -> PathBuf {
         self.path.join("config.json")
+    }
+
+    /// One line per few steps.
+    pub(crate) fn steps(&self) -> PathBuf {
+        self.path.join("steps.csv")
     }
 
     /// One line per epoch.

@@ -10,11 +10,15 @@ mod failure;
 mod features;
 mod files;
 mod filters;
+mod gradcheck;
 mod interrupt;
 mod model;
+mod predict;
 mod progress;
+mod report_page;
 mod run;
 mod samples;
+mod steps;
 mod summary;
 mod train;
 mod weights;
@@ -34,6 +38,9 @@ fn main() -> ExitCode {
         Command::Summary(args) => summary::run(&args),
         Command::Filters(args) => filters::run(&args),
         Command::Features(args) => features::run(&args),
+        Command::Report(args) => report_page::run(&args),
+        Command::Predict(args) => predict::run(&args),
+        Command::Gradcheck(args) => gradcheck::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 use net::models::SimpleConvNet;
-use net::{NetError, Sequential};
+use net::{NetError, NetScalar, Sequential};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ModelName {
@@ -19,12 +19,12 @@ impl ModelName {
     }
 
     /// The network for images of the given shape, or of its usual one, and so many classes.
-    pub(crate) fn build(
+    pub(crate) fn build<T: NetScalar>(
         self,
         images: Option<[usize; 3]>,
         classes: usize,
         seed: u64,
-    ) -> Result<Sequential<f32>, NetError> {
+    ) -> Result<Sequential<T>, NetError> {
         match self {
             Self::SimpleConvnet => {
                 let mut config = SimpleConvNet::default().outputs(classes);

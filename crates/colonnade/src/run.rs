@@ -28,7 +28,7 @@ pub(crate) struct Run {
     folder: RunFolder,
     model: ModelName,
     config: Config,
-    /// All settings, in the order of the file.
+    /// All settings, in the order of their names.
     settings: Map<String, Value>,
 }
 
@@ -68,7 +68,7 @@ impl Run {
         self.config.classes
     }
 
-    /// The settings for people, in the order of the file.
+    /// The settings for people, in the order of their names.
     pub(crate) fn settings(&self) -> Vec<(String, String)> {
         let text = |value: &Value| match value {
             Value::String(text) => text.clone(),

@@ -13,6 +13,7 @@ use crate::files::{RunFolder, write_json};
 use crate::interrupt::Interrupt;
 use crate::progress::{Progress, begin_metrics};
 use crate::samples::Data;
+use crate::steps::Course;
 use crate::{use_threads, weights};
 
 /// The settings of a run, as `config.json` holds them.
@@ -95,7 +96,8 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     }
     let interrupt = Interrupt::listen();
     let steps = args.epochs as u64 * data.train.len().div_ceil(args.batch_size) as u64;
-    let mut progress = Progress::new(&folder, model, steps, args.quiet, interrupt);
+    let course = Course { rate: args.lr, schedule: args.schedule.schedule(), steps };
+    let mut progress = Progress::new(&folder, model, course, args.quiet, interrupt);
     let result = trainer.fit(&mut net, &data.train, Some(&data.test), &mut progress);
     progress.finish();
     let reports = match result {

@@ -21,8 +21,9 @@ pub struct FeatureMaps {
     pub name: String,
     /// The sizes of the output for one image, `[channels, rows, columns]`.
     pub shape: [usize; 3],
-    /// One tile per channel, at most as many as asked for, on one grey scale for all: black is
-    /// the smallest value of the stage for this image, white the largest.
+    /// One tile per channel, at most as many as asked for. Black is the smallest value of the
+    /// stage for this image; white the largest of the map, or a fifth of the way to the largest
+    /// of the stage if the map does not reach that: channels that are hardly excited stay dark.
     pub picture: Picture,
 }
 
@@ -44,9 +45,12 @@ pub fn feature_maps(
         let output = tape.output(stage.last).ok_or(ReportError::NoImages)?;
         let [n, c, h, w] = output.dims();
         let of_image = |image: usize| {
-            let scale = Scale::of(output.image(image));
+            let all = Scale::of(output.image(image));
             let tile = |channel: usize| {
-                let map = plane(output.plane(image, channel), h, w, scale);
+                let values = output.plane(image, channel);
+                let faint = all.low + (all.high - all.low) / 5.0;
+                let high = if h * w == 1 { all.high } else { Scale::of(values).high.max(faint) };
+                let map = plane(values, h, w, Scale { high, ..all });
                 if h * w == 1 { map.enlarged(DOT) } else { map.shrunk(SIDE) }
             };
             let tiles: Vec<Picture> = (0..c.min(channels)).map(tile).collect();

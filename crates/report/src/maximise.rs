@@ -22,7 +22,8 @@ pub struct Maximise {
     /// The standard deviation of the blur after each step, as a part of the side of what the unit
     /// sees; it goes to 0 in a straight line. What is left of noise does not survive.
     pub blur: f64,
-    /// How much of its distance to the background a pixel loses at each step.
+    /// How much of its distance to the background a pixel loses at the first step; less and less
+    /// at the later ones.
     pub decay: f64,
     /// What noise at the start and moves follow from.
     pub seed: u64,
@@ -121,7 +122,7 @@ pub fn maximise(
             let mut view = images.view_mut();
             for (pixel, &g) in view.image_mut(image).iter_mut().zip(gradient) {
                 let value = f64::from(*pixel) + factor * f64::from(g);
-                let value = low + (value - low) * (1.0 - options.decay);
+                let value = low + (value - low) * (1.0 - options.decay * left);
                 *pixel = value.clamp(low, high) as f32;
             }
         }
