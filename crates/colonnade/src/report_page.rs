@@ -7,8 +7,8 @@ use clap::Args as ClapArgs;
 use net::{Samples, Sequential};
 use report::{
     Confusion, Maximise, Metrics, Page, Picture, Scale, Times, excited, feature_maps,
-    filters_before_and_after, gather, image, layer_channels, layer_times, learning_layers,
-    pixel_range, verdicts, worst_mistakes,
+    filter_pictures, gather, image, layer_channels, layer_times, learning_layers, pixel_range,
+    verdicts, worst_mistakes,
 };
 use serde_json::json;
 
@@ -166,9 +166,9 @@ fn metrics(path: &Path) -> Result<Metrics, Failure> {
 }
 
 /// The filters, unless the network has none.
-fn filters(run: &Run, net: &Sequential<f32>) -> Result<Option<Picture>, Failure> {
-    match filters_before_and_after(&run.initial()?, net) {
-        Ok(picture) => Ok(Some(picture)),
+fn filters(run: &Run, net: &Sequential<f32>) -> Result<Option<[Picture; 2]>, Failure> {
+    match filter_pictures(&run.initial()?, net) {
+        Ok(pictures) => Ok(Some(pictures)),
         Err(report::ReportError::NoFilters) => Ok(None),
         Err(error) => Err(error.into()),
     }

@@ -114,7 +114,11 @@ impl Chart {
             bottom + 30.0,
             escape(&self.x_label)
         );
-        for (i, (series, points)) in series.iter().enumerate() {
+        // Those in the background first.
+        let order = |faint: bool| {
+            series.iter().enumerate().filter(move |(_, (series, _))| series.faint == faint)
+        };
+        for (i, (series, points)) in order(true).chain(order(false)) {
             let places: Vec<_> = points.iter().map(|&(x, y)| (to_x(x), to_y(y))).collect();
             curve(&mut svg, &places, COLORS[i % COLORS.len()], series.faint);
         }
@@ -234,7 +238,9 @@ fn number(value: f64) -> String {
         let thousands = format!("{:.1}", value / 1000.0);
         format!("{}k", thousands.trim_end_matches(".0"))
     } else if size != 0.0 && size < 1e-3 {
-        format!("{value:e}").chars().take(8).collect()
+        let text = format!("{value:.2e}");
+        let (digits, power) = text.split_once('e').unwrap_or((&text, "0"));
+        format!("{}e{power}", digits.trim_end_matches('0').trim_end_matches('.'))
     } else {
         let text = format!("{value:.4}");
         text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -256,7 +262,7 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        let short = [0.0, 12.0, 0.05, 12_000.0, 7500.0, 5e-5, -0.25].map(number);
-        assert_eq!(short, ["0", "12", "0.05", "12k", "7500", "5e-5", "-0.25"]);
+        let short = [0.0, 12.0, 0.05, 12_000.0, 7500.0, 3.0 * 2e-4, -0.25].map(number);
+        assert_eq!(short, ["0", "12", "0.05", "12k", "7500", "6e-4", "-0.25"]);
     }
 }

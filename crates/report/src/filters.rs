@@ -9,31 +9,21 @@ use crate::{Picture, ReportError};
 
 /// What stands between filters.
 const PAPER: [u8; 3] = [96; 3];
-/// The length of the longer side of a filter.
+/// About the length of the longer side of a filter in the picture of both sides.
 const SIDE: usize = 30;
 
-/// The filters of the first convolution of a network, each on a grey scale of its own from its
-/// smallest to its largest weight; of those over three channels in colour.
-///
-/// # Errors
-///
-/// [`ReportError::NoFilters`] if there is no convolution.
-pub fn filters<T: NetScalar>(net: &Sequential<T>, columns: usize) -> Result<Picture, ReportError> {
-    Ok(tiles(first_filters(net)?, columns))
-}
-
-/// The same filters before training on the left and after it on the right. A filter has the same
-/// place on both sides, and a grey scale of its own on each, from its smallest to its largest
-/// weight.
+/// The filters of the first convolution before training and after it, a pixel per weight. A
+/// filter has the same place in both, and a grey scale of its own in each, from its smallest
+/// weight (black) to its largest (white); filters over three channels are in colour.
 ///
 /// # Errors
 ///
 /// [`ReportError::NoFilters`] if there is no convolution, [`ReportError::OtherNetwork`] if the
 /// two networks differ in it.
-pub fn filters_before_and_after<T: NetScalar>(
+pub fn filter_pictures<T: NetScalar>(
     before: &Sequential<T>,
     after: &Sequential<T>,
-) -> Result<Picture, ReportError> {
+) -> Result<[Picture; 2], ReportError> {
     let (old, new) = (first_filters(before)?, first_filters(after)?);
     if old.dims() != new.dims() {
         return Err(ReportError::OtherNetwork {
@@ -42,23 +32,36 @@ pub fn filters_before_and_after<T: NetScalar>(
             after: format!("{:?}", new.dims()),
         });
     }
-    let columns = columns(new.dims()[0]);
-    Ok(beside(&[tiles(old, columns), tiles(new, columns)], SIDE, [255; 3]))
+    Ok([block(old), block(new)])
 }
 
-/// The columns of a block of filters that is about as wide as high.
-pub(crate) fn columns(filters: usize) -> usize {
-    (1..=filters).find(|columns| columns * columns >= filters).unwrap_or(1)
+/// Both [`filter_pictures`] beside each other, before training on the left, each weight as a
+/// square of some pixels.
+///
+/// # Errors
+///
+/// As [`filter_pictures`].
+pub fn filters_before_and_after<T: NetScalar>(
+    before: &Sequential<T>,
+    after: &Sequential<T>,
+) -> Result<Picture, ReportError> {
+    let [_, _, h, w] = first_filters(after)?.value().dims();
+    let factor = (SIDE / h.max(w).max(1)).max(2);
+    let sides = filter_pictures(before, after)?.map(|side| side.enlarged(factor));
+    Ok(beside(&sides, SIDE, [255; 3]))
 }
 
-fn tiles<T: NetScalar>(weight: &Parameter<T>, columns: usize) -> Picture {
+/// The filters in a block that is about as wide as high.
+fn block<T: NetScalar>(weight: &Parameter<T>) -> Picture {
     let value = weight.value();
+    let filters = value.shape().n();
     let tile = |filter: usize| {
         let filter = value.image(filter);
-        image(filter, value.shape(), Scale::of(filter)).fitted(SIDE)
+        image(filter, value.shape(), Scale::of(filter))
     };
-    let tiles: Vec<Picture> = (0..value.shape().n()).map(tile).collect();
-    grid(&tiles, columns, 3, PAPER)
+    let tiles: Vec<Picture> = (0..filters).map(tile).collect();
+    let columns = (1..=filters).find(|columns| columns * columns >= filters).unwrap_or(1);
+    grid(&tiles, columns, 1, PAPER)
 }
 
 /// The weights of the first layer that has filters.

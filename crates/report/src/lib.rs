@@ -32,7 +32,7 @@ pub use escape::escape;
 pub use evaluation::{ClassScore, Confusion, Verdict, gather, ranking, verdicts, worst_mistakes};
 pub use excite::{Excitation, Excited, excited};
 pub use field::ReceptiveField;
-pub use filters::{filters, filters_before_and_after};
+pub use filters::{filter_pictures, filters_before_and_after};
 pub use maps::{FeatureMaps, feature_maps};
 pub use maximise::{Maximise, Maximised, maximise};
 pub use metrics::Metrics;

@@ -4,7 +4,6 @@ use net::{Mode, Sequential, Tape};
 use tensor4::View4;
 
 use crate::ReportError;
-use crate::filters::columns;
 use crate::picture::{Picture, grid};
 use crate::stage::stages;
 use crate::tile::{Scale, plane};
@@ -54,8 +53,7 @@ pub fn feature_maps(
                 if h * w == 1 { map.enlarged(DOT) } else { map.shrunk(SIDE) }
             };
             let tiles: Vec<Picture> = (0..c.min(channels)).map(tile).collect();
-            // Wide rather than high: two rows for every three columns.
-            let columns = if h * w == 1 { 10 } else { columns(tiles.len() * 2).min(8) };
+            let columns = if h * w == 1 { 10 } else { 8 };
             let picture = grid(&tiles, columns, 1, [64, 72, 96]);
             FeatureMaps { name: stage.name.clone(), shape: [c, h, w], picture }
         };

@@ -32,7 +32,7 @@ pub struct Page {
     /// `learning_rate`.
     pub steps: Metrics,
     /// The filters of the first layer before and after training.
-    pub filters: Option<Picture>,
+    pub filters: Option<[Picture; 2]>,
     /// The images whose feature maps are shown.
     pub inputs: Vec<Picture>,
     /// The feature maps of each stage, one for each of the images.

@@ -66,11 +66,13 @@ impl Page {
     }
 
     pub(super) fn filters_figure(&self) -> String {
-        let Some(picture) = &self.filters else { return String::new() };
+        let Some([before, after]) = &self.filters else { return String::new() };
         format!(
             "<p>Before training on the left, after it on the right; a filter has the same place on \
-             both sides. Black is its smallest weight, white its largest.</p>\n<figure>{}</figure>\n",
-            img(picture, "filters before and after training", 2)
+             both sides. Black is its smallest weight, white its largest.</p>\n\
+             <div class=\"sides\">{}{}</div>\n",
+            img(before, "filters before training", 6),
+            img(after, "filters after training", 6)
         )
     }
 
@@ -90,7 +92,7 @@ impl Page {
             let name = escape(&first.name);
             let maps: String = stage
                 .iter()
-                .map(|maps| img(&maps.picture, &format!("maps of {name}"), 1))
+                .map(|maps| img(&maps.picture, &format!("maps of {name}"), 2))
                 .collect();
             html += &format!(
                 "<h3>{name} <span class=\"soft\">{shape}</span></h3>\n\
@@ -107,7 +109,8 @@ impl Page {
         let layers: String = self.layers.iter().map(|layer| self.layer(layer)).collect();
         format!(
             "<p>On the left of each card what excites the channel most, found by gradient ascent \
-             from noise: as much of the input as one unit sees. On the right the test images that \
+             from noise: as much of the input as one unit sees. Below it the channel's activation for \
+             the noise, for what the ascent found, and for the best image. On the right the test images that \
              excite it most, with a frame around what the unit sees of them.</p>\n{layers}"
         )
     }
@@ -165,12 +168,12 @@ fn card(channel: &ChannelPictures, layer: &str) -> String {
     let pictures: Vec<Picture> = images.iter().map(|(_, picture)| picture.clone()).collect();
     let layer = escape(layer);
     let best = match images.first() {
-        Some((excitation, _)) => format!("; {:.2} at most for an image", excitation.activation),
+        Some((excitation, _)) => format!(", best image {:.2}", excitation.activation),
         None => String::new(),
     };
     format!(
-        "<figure><div class=\"pair\">{}{}</div><figcaption>{number}: from {noise_activation:.2} to \
-         {ideal_activation:.2}{best}</figcaption></figure>\n",
+        "<figure><div class=\"pair\">{}{}</div><figcaption>{number}: noise {noise_activation:.2}, \
+         ascent {ideal_activation:.2}{best}</figcaption></figure>\n",
         img(ideal, &format!("what excites channel {number} of {layer}"), 1),
         img(
             &grid(&pictures, SQUARE, 1, [64, 72, 96]),
