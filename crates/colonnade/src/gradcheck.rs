@@ -80,8 +80,8 @@ pub(crate) fn run(args: &GradcheckArgs) -> Result<(), Failure> {
             println!("{name:<20} {checked:>5} checked  {relative:9.1e} apart");
         }
     }
-    // Not `relative > limit`, which a NaN would pass.
-    let fails = |error: &&GradientError| !(error.relative <= args.limit);
+    // A NaN fails as well.
+    let fails = |error: &&GradientError| error.relative.is_nan() || error.relative > args.limit;
     let parameters: Vec<String> = errors.iter().filter(fails).map(|e| e.name.clone()).collect();
     if parameters.is_empty() {
         Ok(())

@@ -12,7 +12,7 @@ const BATCH: usize = 100;
 /// their labels.
 pub(crate) fn batches(
     samples: &dyn Samples<f32>,
-    each: &mut dyn FnMut(usize, &Tensor4<f32>, &[usize]) -> Result<(), ReportError>,
+    mut each: impl FnMut(usize, &Tensor4<f32>, &[usize]) -> Result<(), ReportError>,
 ) -> Result<(), ReportError> {
     let order: Vec<usize> = (0..samples.len()).collect();
     for indices in order.chunks(BATCH) {
@@ -64,7 +64,7 @@ pub fn verdicts(
 ) -> Result<Vec<Verdict>, ReportError> {
     let mut verdicts = Vec::with_capacity(samples.len());
     let mut tape = Tape::new();
-    batches(samples, &mut |first, x, labels| {
+    batches(samples, |first, x, labels| {
         let logits = net.forward(x.view(), &mut tape, Mode::Eval)?;
         // Checks the labels as well.
         SoftmaxCrossEntropy.loss(logits, labels, None)?;

@@ -45,7 +45,7 @@ pub fn excited(
     let mut result: Vec<Excited> =
         layers.iter().map(|&layer| Excited { layer, channels: Vec::new() }).collect();
     let mut tape = Tape::new();
-    batches(samples, &mut |first, x, _| {
+    batches(samples, |first, x, _| {
         net.forward(x.view(), &mut tape, net::Mode::Eval)?;
         for excited in &mut result {
             let layers = net.layers().len();

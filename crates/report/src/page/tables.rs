@@ -1,8 +1,9 @@
 //! The tables of a page.
 
 use std::fmt::Write;
+use std::time::Duration;
 
-use super::Page;
+use super::{Page, Times};
 use crate::Confusion;
 use crate::escape::escape;
 use crate::summary::{count, grouped, image};
@@ -110,65 +111,50 @@ impl Page {
             return String::new();
         }
         let times = self.times.as_ref().filter(|times| times.layers.len() == self.summary.len());
-        let micros = |seconds: f64, images: usize| format!("{:.1}", seconds * 1e6 / images as f64);
-        let mut html = String::from(
-            "<div class=\"scroll\"><table><thead><tr><th>layer</th><th class=\"left\">kind</th>\
-             <th class=\"left\">output</th><th>parameters</th><th>multiply-adds</th>",
-        );
-        html += if times.is_some() {
-            "<th>µs</th></tr></thead><tbody>\n"
-        } else {
-            "</tr></thead><tbody>\n"
-        };
+        let micros =
+            |seconds: f64, times: &Times| format!("{:.1}", seconds * 1e6 / times.images as f64);
+        let mut rows = Vec::with_capacity(self.summary.len() + 1);
         if let Some(shape) = self.input {
-            let _ = write!(
-                html,
-                "<tr><td>input</td><td></td><td class=\"left\">{}</td><td></td><td></td>",
-                image(shape)
-            );
-            html += if times.is_some() { "<td></td></tr>\n" } else { "</tr>\n" };
+            let none = String::new;
+            rows.push([String::from("input"), none(), image(shape), none(), none(), none()]);
         }
         for (i, layer) in self.summary.iter().enumerate() {
-            let _ = write!(
-                html,
-                "<tr><td>{}</td><td class=\"left\">{}</td><td class=\"left\">{}</td><td>{}</td><td>{}</td>",
+            rows.push([
                 escape(&layer.name),
                 escape(&layer.kind),
                 image(layer.output),
                 count(layer.parameters as u64),
-                count(layer.multiply_adds)
-            );
-            if let Some(times) = times {
-                let _ = write!(
-                    html,
-                    "<td>{}</td>",
-                    micros(times.layers[i].as_secs_f64(), times.images)
-                );
-            }
-            html += "</tr>\n";
+                count(layer.multiply_adds),
+                times.map_or(String::new(), |t| micros(t.layers[i].as_secs_f64(), t)),
+            ]);
         }
+        let cells: String = rows
+            .iter()
+            .map(|[name, kind, output, parameters, multiply_adds, time]| {
+                format!(
+                    "<tr><td>{name}</td><td class=\"left\">{kind}</td><td class=\"left\">{output}</td>\
+                     <td>{parameters}</td><td>{multiply_adds}</td><td>{time}</td></tr>\n"
+                )
+            })
+            .collect();
         let parameters: usize = self.summary.iter().map(|layer| layer.parameters).sum();
         let multiply_adds: u64 = self.summary.iter().map(|layer| layer.multiply_adds).sum();
-        let _ = write!(
-            html,
-            "</tbody><tfoot><tr><td>total</td><td></td><td></td><td>{}</td><td>{}</td>",
+        let total = |times: &Times| times.layers.iter().map(Duration::as_secs_f64).sum();
+        format!(
+            "<div class=\"scroll\"><table><thead><tr><th>layer</th><th class=\"left\">kind</th>\
+             <th class=\"left\">output</th><th>parameters</th><th>multiply-adds</th>\
+             <th>{}</th></tr></thead><tbody>\n{cells}</tbody><tfoot><tr><td>total</td><td></td><td></td>\
+             <td>{}</td><td>{}</td><td>{}</td></tr></tfoot></table></div>\n{}",
+            if times.is_some() { "µs" } else { "" },
             grouped(parameters as u64),
-            grouped(multiply_adds)
-        );
-        if let Some(times) = times {
-            let total: f64 = times.layers.iter().map(std::time::Duration::as_secs_f64).sum();
-            let _ = write!(html, "<td>{}</td>", micros(total, times.images));
-        }
-        html += "</tr></tfoot></table></div>\n";
-        if let Some(times) = times {
-            let _ = write!(
-                html,
+            grouped(multiply_adds),
+            times.map_or(String::new(), |times| micros(total(times), times)),
+            times.map_or(String::new(), |times| format!(
                 "<p>Outputs, multiply-adds and microseconds are those of one image; timed forward \
-                 over batches of {} on {} threads, without the gradients.</p>\n",
+                 over batches of {}, threads: {}.</p>\n",
                 times.images, times.threads
-            );
-        }
-        html
+            )),
+        )
     }
 
     pub(super) fn settings_table(&self) -> String {
