@@ -3,9 +3,9 @@
 use image::imageops::{FilterType, crop_imm, resize};
 use image::{GrayImage, ImageBuffer, Luma};
 
-/// What counts as drawn, as a part of the strongest ink. Below lie the noise of cameras and the
-/// traces of JPEG.
-const DRAWN: f32 = 0.15;
+/// What counts as drawn at least and at most, as a part of the strongest ink. Below the first lie
+/// the traces of JPEG beside strokes.
+const DRAWN: (f32, f32) = (0.05, 0.3);
 
 /// A picture as MNIST would have it, `height * width` pixels from 0 (paper) to 1 (ink), or `None`
 /// if every pixel is the same.
@@ -15,8 +15,8 @@ const DRAWN: f32 = 0.15;
 /// of the image, and put where its centre of mass comes to the centre. LeCun et al.,
 /// "Gradient-based learning applied to document recognition", 1998.
 pub(super) fn like_mnist(picture: &GrayImage, height: usize, width: usize) -> Option<Vec<f32>> {
-    let ink = ink(picture)?;
-    let cropped = crop_to_drawing(&ink)?;
+    let (ink, noise) = ink(picture)?;
+    let cropped = crop_to_drawing(&ink, (2.0 * noise).clamp(DRAWN.0, DRAWN.1))?;
     let (box_w, box_h) = ((width * 20).div_ceil(28) as u32, (height * 20).div_ceil(28) as u32);
     let factor =
         (box_w as f32 / cropped.width() as f32).min(box_h as f32 / cropped.height() as f32);
@@ -33,8 +33,9 @@ pub(super) fn like_mnist(picture: &GrayImage, height: usize, width: usize) -> Op
 
 type Ink = ImageBuffer<Luma<f32>, Vec<f32>>;
 
-/// The ink of each pixel, from 0 to 1.
-fn ink(picture: &GrayImage) -> Option<Ink> {
+/// The ink of each pixel, from 0 to 1; and that of the border, where nothing is drawn but for a
+/// tenth of it at most: shadows, and the noise of cameras.
+fn ink(picture: &GrayImage) -> Option<(Ink, f32)> {
     let (width, height) = picture.dimensions();
     let at_border = |x: u32, y: u32| x == 0 || y == 0 || x + 1 == width || y + 1 == height;
     let mut border: Vec<u8> = picture
@@ -50,7 +51,11 @@ fn ink(picture: &GrayImage) -> Option<Ink> {
         Luma([(sign * (f32::from(picture.get_pixel(x, y).0[0]) - background)).max(0.0)])
     });
     let strongest = strongest(&ink);
-    (strongest > 0.0).then(|| stretched(&ink))
+    let mut noise: Vec<f32> =
+        border.iter().map(|&grey| (sign * (f32::from(grey) - background)).max(0.0)).collect();
+    noise.sort_unstable_by(f32::total_cmp);
+    let noise = noise[noise.len() * 9 / 10] / strongest;
+    (strongest > 0.0).then(|| (stretched(&ink), noise))
 }
 
 fn strongest(ink: &Ink) -> f32 {
@@ -65,26 +70,28 @@ fn stretched(ink: &Ink) -> Ink {
     })
 }
 
-/// What is drawn.
-fn crop_to_drawing(ink: &Ink) -> Option<Ink> {
-    let drawn = || ink.enumerate_pixels().filter(|(_, _, pixel)| pixel.0[0] >= DRAWN);
+/// What is drawn, with at least so much ink.
+fn crop_to_drawing(ink: &Ink, least: f32) -> Option<Ink> {
+    let drawn = || ink.enumerate_pixels().filter(|(_, _, pixel)| pixel.0[0] >= least);
     let (left, right) = (drawn().map(|(x, ..)| x).min()?, drawn().map(|(x, ..)| x).max()?);
     let (top, bottom) = (drawn().map(|(_, y, _)| y).min()?, drawn().map(|(_, y, _)| y).max()?);
     Some(crop_imm(ink, left, top, right - left + 1, bottom - top + 1).to_image())
 }
 
-/// The drawing on an empty image, its centre of mass at the centre as far as it fits.
+/// The drawing on an empty image, as far as it fits with its centre of mass in the pixel that MNIST
+/// has it in: number 14 of 28, counted from 0.
 fn centred(drawing: &Ink, height: usize, width: usize) -> Vec<f32> {
     let (mut mass, mut mass_x, mut mass_y) = (0.0_f64, 0.0, 0.0);
     for (x, y, pixel) in drawing.enumerate_pixels() {
         let ink = f64::from(pixel.0[0]);
         mass += ink;
-        mass_x += ink * (f64::from(x) + 0.5);
-        mass_y += ink * (f64::from(y) + 0.5);
+        mass_x += ink * f64::from(x);
+        mass_y += ink * f64::from(y);
     }
     let start = |len: usize, own: u32, centre: f64| {
         let most = len.saturating_sub(own as usize);
-        (len as f64 / 2.0 - centre).round().clamp(0.0, most as f64) as usize
+        // Half a pixel is rounded down, whatever the last digits of the sums.
+        ((len / 2) as f64 - centre - 0.501).ceil().clamp(0.0, most as f64) as usize
     };
     let left = start(width, drawing.width(), mass_x / mass);
     let top = start(height, drawing.height(), mass_y / mass);
@@ -113,7 +120,7 @@ mod tests {
     fn centre_of_mass(pixels: &[f32], width: usize) -> (f32, f32) {
         let sum: f32 = pixels.iter().sum();
         let weighted = |f: &dyn Fn(usize) -> usize| {
-            pixels.iter().enumerate().map(|(i, p)| p * (f(i) as f32 + 0.5)).sum::<f32>() / sum
+            pixels.iter().enumerate().map(|(i, p)| p * f(i) as f32).sum::<f32>() / sum
         };
         (weighted(&|i| i % width), weighted(&|i| i / width))
     }
@@ -150,13 +157,14 @@ mod tests {
     #[test]
     fn an_image_of_mnist_stays_where_it_is() {
         let test = dataset::mnist::bundled().unwrap().test;
-        for i in 0..100 {
-            let image = GrayImage::from_raw(28, 28, test.image(i).to_vec()).unwrap();
+        let same = |i: &usize| {
+            let image = GrayImage::from_raw(28, 28, test.image(*i).to_vec()).unwrap();
             let pixels = like_mnist(&image, 28, 28).unwrap();
-            let expected: Vec<f32> = test.image(i).iter().map(|&p| f32::from(p) / 255.0).collect();
-            let far = pixels.iter().zip(&expected).filter(|(a, b)| (*a - *b).abs() > 0.1).count();
-            // A few lie a pixel beside their centre, or have ink that is fainter than noise.
-            assert!(far < 160, "image {i}: {far} pixels differ");
-        }
+            let expected = test.image(*i).iter().map(|&p| f32::from(p) / 255.0);
+            pixels.iter().zip(expected).all(|(a, b)| (a - b).abs() < 0.01)
+        };
+        // Of a few the outermost pixels are faint, or the whitest are not white.
+        let same = (0..200).filter(same).count();
+        assert!(same >= 180, "{same} of 200");
     }
 }
