@@ -160,6 +160,14 @@ def activations():
         dy = g.normal(*y.shape)
         y.backward(dy)
         g.put(name, x=x, y=y, dy=dy, dx=x.grad)
+    for name, slope in {"leaky_relu": 0.01, "leaky_relu_steep": 1.5}.items():
+        x = g.normal(2, 3, 4, 5, std=2.0)
+        x.view(-1)[:4] = torch.tensor((0.0, -0.0, 1000.0, -1000.0))
+        x = leaf(x)
+        y = F.leaky_relu(x, slope)
+        dy = g.normal(*y.shape)
+        y.backward(dy)
+        g.put(name, x=x, y=y, dy=dy, dx=x.grad, slope=numbers(slope))
     return g
 
 
@@ -295,10 +303,186 @@ def simple_convnet():
     return g
 
 
+def ceil_pool():
+    g = Golden("ceil_pool", 8)
+    # input, kernel (h, w), stride (h, w), pad (h, w; each on both sides)
+    cases = [
+        ((2, 2, 7, 9), (2, 2), (2, 2), (0, 0)),  # the last row and column get windows
+        ((2, 2, 8, 6), (3, 3), (2, 2), (0, 0)),  # overlapping
+        ((1, 3, 6, 7), (3, 3), (2, 2), (1, 1)),  # overlapping and padded
+        ((1, 2, 5, 8), (2, 3), (3, 4), (1, 1)),  # a window beyond the image is not added
+        ((1, 2, 2, 3), (3, 4), (2, 2), (0, 0)),  # the kernel is larger than the image
+        ((2, 2, 6, 6), (2, 2), (2, 2), (0, 0)),  # nothing is left over
+    ]
+    for kind in ("max", "avg", "avg_without_pad"):
+        for i, (shape, kernel, stride, pad) in enumerate(cases):
+            x = leaf(g.normal(*shape))
+            if kind == "max":
+                y = F.max_pool2d(x, kernel, stride, pad, ceil_mode=True)
+            else:
+                include = kind == "avg"
+                y = F.avg_pool2d(x, kernel, stride, pad, True, include)
+            dy = g.normal(*y.shape)
+            y.backward(dy)
+            geom = numbers(*kernel, *stride, *pad)
+            g.put(f"{kind}_{i:02}", x=x, y=y, dy=dy, dx=x.grad, geom=geom)
+    for i, shape in enumerate([(2, 3, 5, 4), (3, 2, 1, 1)]):
+        x = leaf(g.normal(*shape))
+        y = F.adaptive_avg_pool2d(x, 1)
+        dy = g.normal(*y.shape)
+        y.backward(dy)
+        g.put(f"global_{i:02}", x=x, y=y, dy=dy, dx=x.grad)
+    return g
+
+
+def pad():
+    g = Golden("pad", 9)
+    modes = ("constant", "reflect", "replicate", "circular")
+    # input, pad (top, left, bottom, right)
+    cases = [
+        ((2, 2, 5, 6), (1, 1, 1, 1)),
+        ((1, 2, 4, 5), (3, 0, 2, 4)),  # as far as a reflection reaches
+        ((2, 1, 3, 4), (0, 2, 0, 0)),  # one side alone
+    ]
+    for mode in modes:
+        for i, (shape, (top, left, bottom, right)) in enumerate(cases):
+            x = leaf(g.normal(*shape))
+            value = -1.5 if mode == "constant" else None
+            y = F.pad(x, (left, right, top, bottom), mode=mode, value=value)
+            dy = g.normal(*y.shape)
+            y.backward(dy)
+            geom = numbers(top, left, bottom, right)
+            g.put(f"{mode}_{i:02}", x=x, y=y, dy=dy, dx=x.grad, geom=geom)
+    return g
+
+
+def subsample():
+    g = Golden("subsample", 10)
+    # input, kernel (h, w), stride (h, w)
+    cases = [
+        ((3, 4, 8, 6), (2, 2), (2, 2)),  # LeNet's
+        ((2, 3, 7, 9), (3, 2), (2, 3)),  # overlapping, with rows left over
+    ]
+    for i, (shape, kernel, stride) in enumerate(cases):
+        x = leaf(g.normal(*shape))
+        w, b = leaf(g.normal(shape[1])), leaf(g.normal(shape[1]))
+        average = F.avg_pool2d(x, kernel, stride)
+        y = average * w[:, None, None] + b[:, None, None]
+        dy = g.normal(*y.shape)
+        y.backward(dy)
+        geom = numbers(*kernel, *stride)
+        g.put(f"s{i:02}", x=x, w=w, b=b, y=y, dy=dy, dx=x.grad, dw=w.grad, db=b.grad, geom=geom)
+    return g
+
+
+def table_conv2d():
+    g = Golden("table_conv2d", 11)
+    # The channels that each filter sees, input, kernel.
+    cases = [
+        ([[0, 1], [2], [0, 1, 2], [2, 0]], (2, 3, 6, 7), (3, 3)),
+        ([[3], [0, 2]], (3, 4, 5, 5), (2, 4)),
+    ]
+    for i, (table, shape, kernel) in enumerate(cases):
+        x, b = leaf(g.normal(*shape)), leaf(g.normal(len(table)))
+        w = leaf(g.normal(sum(map(len, table)), *kernel))
+        filters, channels = zip(*((f, c) for f, seen in enumerate(table) for c in seen))
+        everywhere = torch.zeros(len(table), shape[1], *kernel)
+        everywhere = everywhere.index_put((torch.tensor(filters), torch.tensor(channels)), w)
+        y = F.conv2d(x, everywhere, b)
+        dy = g.normal(*y.shape)
+        y.backward(dy)
+        g.put(f"t{i:02}", x=x, w=w, b=b, y=y, dy=dy, dx=x.grad, dw=w.grad, db=b.grad)
+        g.put(f"t{i:02}", filters=torch.tensor(filters), channels=torch.tensor(channels))
+    return g
+
+
+def lrn():
+    g = Golden("lrn", 12)
+    # input, size, alpha, beta, k. A large alpha, so that the neighbours count.
+    cases = [
+        ((2, 7, 3, 4), 5, 0.5, 0.75, 1.0),
+        ((2, 6, 3, 3), 5, 5e-4, 0.75, 2.0),  # AlexNet's
+        ((1, 6, 2, 5), 4, 2.0, 0.75, 1.0),  # one more channel before than after
+        ((2, 5, 3, 3), 3, 1.0, 0.5, 0.5),  # another exponent
+        ((1, 3, 4, 4), 9, 3.0, 1.25, 1.5),  # more neighbours than channels
+        ((2, 4, 2, 2), 1, 1.0, 0.75, 1.0),  # none
+        ((3, 1, 2, 3), 5, 1.0, 0.75, 1.0),  # one channel
+        ((2, 5, 2, 3), 2, 1.0, 0.75, 1.0),  # the channel before alone
+    ]
+    for i, (shape, size, alpha, beta, k) in enumerate(cases):
+        x = g.normal(*shape, std=2.0)
+        x[0, 0, 0, 0] = 0.0
+        x = leaf(x)
+        y = F.local_response_norm(x, size, alpha, beta, k)
+        dy = g.normal(*y.shape)
+        y.backward(dy)
+        g.put(f"l{i:02}", x=x, y=y, dy=dy, dx=x.grad, settings=numbers(size, alpha, beta, k))
+    return g
+
+
+def batch_norm():
+    g = Golden("batch_norm", 13)
+    # input, eps, momentum, mean of the input
+    cases = [
+        ((4, 3, 5, 6), 1e-5, 0.1, 0.0),
+        ((5, 4, 1, 1), 1e-5, 0.1, 0.0),  # behind an affine layer
+        ((1, 2, 3, 3), 1e-3, 0.5, 0.0),  # one image
+        ((2, 2, 4, 3), 1e-5, 0.01, 100.0),  # far from 0
+    ]
+    for i, (shape, eps, momentum, mean) in enumerate(cases):
+        x = g.normal(*shape, std=2.0) + mean
+        channels = shape[1]
+        w, b = g.normal(channels), g.normal(channels)
+        running_mean, running_var = g.normal(channels) + mean, g.normal(channels).abs() + 0.5
+        dy = g.normal(*shape)
+        case = f"b{i:02}"
+        g.put(case, x=x, w=w, b=b, dy=dy, settings=numbers(eps, momentum))
+        g.put(case, running_mean=running_mean, running_var=running_var)
+        # In evaluation first: training changes the running statistics.
+        for mode in ("eval", "train"):
+            training = mode == "train"
+            x_leaf, w_leaf, b_leaf = leaf(x), leaf(w), leaf(b)
+            y = F.batch_norm(
+                x_leaf, running_mean, running_var, w_leaf, b_leaf, training, momentum, eps
+            )
+            y.backward(dy)
+            g.put(f"{case}.{mode}", y=y, dx=x_leaf.grad, dw=w_leaf.grad, db=b_leaf.grad)
+        g.put(f"{case}.after", running_mean=running_mean, running_var=running_var)
+    return g
+
+
+def log_softmax():
+    g = Golden("log_softmax", 14)
+    large = 1000.0 * (2 * g.integers(0, 2, 3, 4, 1, 1).to(torch.float64) - 1)
+    cases = {"logits": g.normal(5, 10, 1, 1, std=3.0), "planes": g.normal(2, 3, 4, 2), "large": large}
+    for name, x in cases.items():
+        x = leaf(x)
+        y = F.log_softmax(x, dim=1)
+        dy = g.normal(*y.shape)
+        y.backward(dy)
+        g.put(name, x=x, y=y, dy=dy, dx=x.grad)
+    return g
+
+
+def smoothing():
+    g = Golden("smoothing", 15)
+    # logits, classes, smoothing
+    for i, (n, classes, part) in enumerate([(6, 10, 0.1), (3, 4, 0.5), (2, 5, 1.0), (4, 3, 0.0)]):
+        logits = leaf(g.normal(n, classes, std=3.0))
+        labels = g.integers(0, classes, n)
+        value = F.cross_entropy(logits, labels, label_smoothing=part)
+        value.backward()
+        g.put(f"s{i:02}", logits=logits, labels=labels, smoothing=numbers(part))
+        g.put(f"s{i:02}", loss=value, dlogits=logits.grad)
+    return g
+
+
 def main():
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent
     folder.mkdir(parents=True, exist_ok=True)
-    for make in (conv2d, pool, activations, affine, loss, optim, simple_convnet):
+    layers = (conv2d, pool, activations, affine)
+    more_layers = (ceil_pool, pad, subsample, table_conv2d, lrn, batch_norm, log_softmax)
+    for make in (*layers, *more_layers, loss, smoothing, optim, simple_convnet):
         make().write(folder)
 
 

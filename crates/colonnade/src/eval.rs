@@ -9,8 +9,8 @@ use crate::{use_threads, weights};
 
 pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
     use_threads(args.threads)?;
-    let data = Data::load(args.data.as_deref())?;
-    let mut net = args.model.build(Some(data.test.dims()), data.test.classes(), 0)?;
+    let data = Data::load(&args.source)?;
+    let mut net = args.model.build_empty(Some(data.test.dims()), Some(data.test.classes()))?;
     weights::load(&mut net, &args.weights)?;
     let result = evaluate(&net, &data.test, TrainOptions::default().eval_batch_size)?;
     println!("{}", accuracy_line(&result));

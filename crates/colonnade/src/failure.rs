@@ -8,6 +8,8 @@ use dataset::DatasetError;
 use net::NetError;
 use report::ReportError;
 
+use crate::data::{NotFetched, SourceError};
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error(transparent)]
@@ -16,6 +18,10 @@ pub(crate) enum Failure {
     Dataset(#[from] DatasetError),
     #[error(transparent)]
     Report(#[from] ReportError),
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(transparent)]
+    NotFetched(#[from] NotFetched),
     #[error("{}: can't {action}: {source}", path.display())]
     File { path: PathBuf, action: &'static str, source: io::Error },
     #[error("{}: {message}", path.display())]
@@ -51,9 +57,6 @@ pub(crate) enum Failure {
     Diverged { net: Box<NetError>, weights: PathBuf },
     #[error("stopped after step {step}; its weights are in {}", weights.display())]
     Interrupted { step: u64, weights: PathBuf },
-    #[cfg(not(feature = "bundled-mnist"))]
-    #[error("this program was built without MNIST; name a folder of IDX files with --data")]
-    NoBundle,
 }
 
 impl Failure {

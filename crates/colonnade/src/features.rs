@@ -36,8 +36,8 @@ pub(crate) struct FeaturesArgs {
     /// The folder for the pictures [default: features in the run folder].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// The folder of the data [default: what the run was trained on].
-    #[arg(long, value_name = "DIR")]
+    /// The data, a name or a path as of `train` [default: what the run was trained on].
+    #[arg(long, value_name = "NAME|PATH")]
     data: Option<PathBuf>,
     /// A layer whose channels to draw; may be given more than once [default: all with weights].
     #[arg(long, value_name = "NAME")]

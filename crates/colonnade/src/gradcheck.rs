@@ -1,7 +1,7 @@
 //! `colonnade gradcheck`.
 
 use clap::Args as ClapArgs;
-use net::{GradientCheck, GradientError, Sequential, gradient_check};
+use net::{GradientCheck, GradientError, Parameter, Sequential, gradient_check};
 use serde_json::json;
 use tensor4::Tensor4;
 
@@ -19,10 +19,10 @@ use crate::use_threads;
 #[command(after_help = "\
 Examples:
   colonnade gradcheck
-  colonnade gradcheck --model simple-convnet --elements 100 --images 5")]
+  colonnade gradcheck --model deep-convnet --elements 5 --images 5")]
 pub(crate) struct GradcheckArgs {
     /// The network.
-    #[arg(long, value_enum, default_value_t = ModelName::SimpleConvnet)]
+    #[arg(long, value_enum, default_value_t)]
     model: ModelName,
     /// Images in the batch.
     #[arg(long, default_value_t = 2, value_parser = positive)]
@@ -52,9 +52,10 @@ const BIAS: f64 = 0.1;
 
 pub(crate) fn run(args: &GradcheckArgs) -> Result<(), Failure> {
     use_threads(args.threads)?;
-    let classes = dataset::mnist::CLASSES;
-    let mut net: Sequential<f64> = args.model.build(None, classes, args.seed)?;
-    for (i, parameter) in net.parameters_mut().enumerate().filter(|(_, p)| p.dims().len() == 1) {
+    let mut net: Sequential<f64> = args.model.build_usual(args.seed)?;
+    let classes = net.summary()?.last().map_or(1, |layer| layer.output.image_len());
+    let biases = |(_, p): &(usize, &mut Parameter<f64>)| p.is_trained() && p.dims().len() == 1;
+    for (i, parameter) in net.parameters_mut().enumerate().filter(biases) {
         let noise = Tensor4::<f64>::normal(parameter.shape(), 0.0, BIAS, args.seed ^ i as u64);
         for (bias, noise) in parameter.value_mut().iter_mut().zip(noise.data()) {
             *bias += noise;

@@ -4,6 +4,7 @@
 
 mod args;
 mod bar;
+mod data;
 mod date;
 mod eval;
 mod failure;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Report(args) => report_page::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Gradcheck(args) => gradcheck::run(&args),
+        Command::Data(command) => data::run(&command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,38 +1,61 @@
 //! The networks that the program knows by name.
 
-use clap::ValueEnum;
-use net::models::SimpleConvNet;
-use net::{NetError, NetScalar, Sequential};
+use std::sync::LazyLock;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ModelName {
-    /// conv 5x5 - relu - pool - affine - relu - affine, for MNIST.
-    SimpleConvnet,
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
+use net::models::{Model, Recipe};
+use net::{Init, NetError, NetScalar, Sequential};
+
+/// A network of `net`, as an argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct ModelName(Model);
+
+impl ValueEnum for ModelName {
+    fn value_variants<'a>() -> &'a [Self] {
+        static ALL: LazyLock<Vec<ModelName>> =
+            LazyLock::new(|| Model::ALL.iter().copied().map(ModelName).collect());
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.name()).help(self.0.about()))
+    }
 }
 
 impl ModelName {
     /// The name on the command line and in files.
     pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::SimpleConvnet => "simple-convnet",
-        }
+        self.0.name()
+    }
+
+    /// How it is trained unless the command line says otherwise.
+    pub(crate) fn recipe(self) -> Recipe {
+        self.0.recipe()
+    }
+
+    /// The network for its usual images and classes, in `f32` or `f64`.
+    pub(crate) fn build_usual<T: NetScalar>(self, seed: u64) -> Result<Sequential<T>, NetError> {
+        self.0.build(None, None, seed)
     }
 
     /// The network for images of the given shape, or of its usual one, and so many classes.
-    pub(crate) fn build<T: NetScalar>(
+    pub(crate) fn build(
         self,
         images: Option<[usize; 3]>,
         classes: usize,
         seed: u64,
-    ) -> Result<Sequential<T>, NetError> {
-        match self {
-            Self::SimpleConvnet => {
-                let mut config = SimpleConvNet::default().outputs(classes);
-                if let Some([channels, height, width]) = images {
-                    config = config.input(channels, height, width);
-                }
-                config.build(seed)
-            }
-        }
+    ) -> Result<Sequential<f32>, NetError> {
+        self.0.build(images, Some(classes), seed)
+    }
+
+    /// The same with all weights 0, for a table or to be filled from a file; `None` for the usual
+    /// images and classes.
+    pub(crate) fn build_empty(
+        self,
+        images: Option<[usize; 3]>,
+        classes: Option<usize>,
+    ) -> Result<Sequential<f32>, NetError> {
+        self.0.plan(images, classes).init(Init::Zeros).build(0)
     }
 }

@@ -22,7 +22,8 @@ use crate::use_threads;
 /// Pictures are PNG or JPEG of any size. For a network that takes grey images they are made to
 /// look like those of MNIST: grey, inverted when the background is light, cropped to what is
 /// drawn, scaled to 20x20 pixels and centred by centre of mass in 28x28 (for other sizes in
-/// proportion). For a network that takes colours they are scaled and cropped at the centre.
+/// proportion). For a network that takes colours, or whose classes have names and are no digits,
+/// they are scaled and cropped at the centre.
 #[derive(Debug, Clone, ClapArgs)]
 #[command(after_help = "\
 Examples:
@@ -59,9 +60,9 @@ pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
     let mut failed = 0;
     let mut results = Vec::new();
     for path in &args.images {
-        match probabilities(&net, path, args.as_is) {
-            Ok(probabilities) if args.json => results.push(as_json(path, &probabilities)),
-            Ok(probabilities) => show(path, &probabilities, args.top),
+        match probabilities(&run, &net, path, args.as_is) {
+            Ok(probabilities) if args.json => results.push(as_json(&run, path, &probabilities)),
+            Ok(probabilities) => show(&run, path, &probabilities, args.top),
             // One picture that can't be read is no reason to keep quiet about the others.
             Err(failure) => {
                 eprintln!("error: {failure}");
@@ -78,37 +79,52 @@ pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
     }
 }
 
-fn probabilities(net: &Sequential<f32>, path: &Path, as_is: bool) -> Result<Vec<f32>, Failure> {
+fn probabilities(
+    run: &Run,
+    net: &Sequential<f32>,
+    path: &Path,
+    as_is: bool,
+) -> Result<Vec<f32>, Failure> {
     let picture = load::load(path)?;
     let shape = net.input_shape();
-    let pixels = if shape.c() == 1 && !as_is {
+    let digits = shape.c() == 1 && run.class_names().is_empty();
+    let mut pixels = if digits && !as_is {
         let bad = |message: &str| Failure::Picture { path: path.into(), message: message.into() };
         digit::like_mnist(&picture.to_luma8(), shape.h(), shape.w())
             .ok_or_else(|| bad("there is nothing on it: every pixel is the same"))?
     } else {
         load::cropped(&picture, shape)
     };
+    run.normalize(&mut pixels);
     let x = Tensor4::from_vec(shape, pixels).map_err(net::NetError::from)?;
     let logits = net.predict(x.view())?;
     Ok(SoftmaxCrossEntropy.probabilities(logits.view()).into_vec())
 }
 
-fn as_json(path: &Path, probabilities: &[f32]) -> Value {
+fn as_json(run: &Run, path: &Path, probabilities: &[f32]) -> Value {
     let class = ranking(probabilities).first().copied();
-    json!({ "file": path, "class": class, "probabilities": probabilities })
+    let name = class.map(|class| name(run, class));
+    json!({ "file": path, "class": class, "name": name, "probabilities": probabilities })
+}
+
+/// The name of a class, or its number.
+fn name(run: &Run, class: usize) -> String {
+    run.class_names().get(class).cloned().unwrap_or_else(|| class.to_string())
 }
 
 /// The classes with bars; in colour where standard output is a terminal that wants it.
-fn show(path: &Path, probabilities: &[f32], top: usize) {
+fn show(run: &Run, path: &Path, probabilities: &[f32], top: usize) {
     let bold = Style::new().bold();
     let order = ranking(probabilities);
     let Some(&best) = order.first() else { return };
-    anstream::println!("{}: {bold}{best}{bold:#}", path.display());
-    for &class in order.iter().take(top) {
+    anstream::println!("{}: {bold}{}{bold:#}", path.display(), name(run, best));
+    let shown = || order.iter().take(top).map(|&class| (class, name(run, class)));
+    let width = shown().map(|(_, name)| name.chars().count()).max().unwrap_or(0);
+    for (class, name) in shown() {
         let color = if class == best { AnsiColor::Green } else { AnsiColor::BrightBlack };
         let style = Style::new().fg_color(Some(color.into()));
         let p = probabilities[class];
-        anstream::println!("  {class:>3}  {style}{}{style:#} {:.1}%", bar(p), 100.0 * p);
+        anstream::println!("  {name:>width$}  {style}{}{style:#} {:.1}%", bar(p), 100.0 * p);
     }
 }
 

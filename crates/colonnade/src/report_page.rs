@@ -40,8 +40,8 @@ pub(crate) struct ReportArgs {
     /// A folder for the curves as SVG files of their own.
     #[arg(long, value_name = "DIR")]
     curves: Option<PathBuf>,
-    /// The folder of the data [default: what the run was trained on].
-    #[arg(long, value_name = "DIR")]
+    /// The data, a name or a path as of `train` [default: what the run was trained on].
+    #[arg(long, value_name = "NAME|PATH")]
     data: Option<PathBuf>,
     /// How many channels to show of each layer; fewer are shown of networks with many layers.
     #[arg(long, default_value_t = 16, value_parser = positive)]
@@ -96,7 +96,7 @@ pub(crate) fn run(args: &ReportArgs) -> Result<(), Failure> {
         title: format!("{} on {source}", run.model()),
         subtitle: format!("{} test images; {}", test.len(), run.folder().path().display()),
         settings: run.settings(),
-        classes: Vec::new(),
+        classes: run.class_names().to_vec(),
         epochs: metrics(&run.folder().metrics())?,
         steps: metrics(&run.folder().steps())?,
         filters: filters(&run, &net)?,

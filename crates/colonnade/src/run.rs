@@ -4,14 +4,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use dataset::image_folder::FolderOptions;
 use net::Sequential;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::data::BUNDLED;
 use crate::failure::Failure;
 use crate::files::{RunFolder, failed};
 use crate::model::ModelName;
-use crate::samples::{BUNDLED, Data};
+use crate::samples::Data;
 use crate::weights;
 
 /// What `config.json` must say, so that the network can be built again.
@@ -21,6 +23,16 @@ struct Config {
     data: String,
     input: [usize; 3],
     classes: usize,
+    #[serde(default)]
+    class_names: Vec<String>,
+    #[serde(default)]
+    resize: Option<usize>,
+    #[serde(default)]
+    normalize: bool,
+    #[serde(default)]
+    mean: Vec<f32>,
+    #[serde(default)]
+    std: Vec<f32>,
 }
 
 /// A run that has been trained, or is being trained.
@@ -68,6 +80,22 @@ impl Run {
         self.config.classes
     }
 
+    /// The names of the classes; none where they are numbers.
+    pub(crate) fn class_names(&self) -> &[String] {
+        &self.config.class_names
+    }
+
+    /// Does to the pixels of an image, from 0 to 1, what was done to those that were trained on.
+    pub(crate) fn normalize(&self, pixels: &mut [f32]) {
+        let Config { mean, std, .. } = &self.config;
+        let plane = (pixels.len() / self.config.input[0].max(1)).max(1);
+        for (pixels, (mean, std)) in pixels.chunks_exact_mut(plane).zip(mean.iter().zip(std)) {
+            for pixel in pixels {
+                *pixel = (*pixel - mean) / std;
+            }
+        }
+    }
+
     /// The settings for people, in the order of their names.
     pub(crate) fn settings(&self) -> Vec<(String, String)> {
         let text = |value: &Value| match value {
@@ -80,7 +108,16 @@ impl Run {
     /// The data that the run was trained on, or those of another folder.
     pub(crate) fn data(&self, folder: Option<&Path>) -> Result<Data, Failure> {
         let trained_on = (self.config.data != BUNDLED).then(|| PathBuf::from(&self.config.data));
-        let data = Data::load(folder.or(trained_on.as_deref()))?;
+        let [channels, rows, cols] = self.config.input;
+        let mut pictures = FolderOptions::new(rows, cols);
+        if let Some(shorter_side) = self.config.resize {
+            pictures = pictures.resize(shorter_side);
+        }
+        if channels == 1 {
+            pictures = pictures.grey();
+        }
+        let source = folder.or(trained_on.as_deref());
+        let data = Data::read(source, &pictures, self.config.normalize)?;
         if data.test.dims() != self.config.input {
             return Err(Failure::OtherImages { run: self.config.input, data: data.test.dims() });
         }
@@ -102,8 +139,7 @@ impl Run {
 
     fn network(&self, path: &Path) -> Result<Sequential<f32>, Failure> {
         let Config { input, classes, .. } = self.config;
-        // All weights are loaded: the seed does not matter.
-        let mut net = self.model.build(Some(input), classes, 0)?;
+        let mut net = self.model.build_empty(Some(input), Some(classes))?;
         weights::load(&mut net, path)?;
         Ok(net)
     }

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use dataset::{ImageSet, mnist};
-use net::{NetError, Samples};
+use dataset::image_folder::FolderOptions;
+use dataset::{Augmentation, ImageSet, Loader, Normalization};
+use net::{Control, EpochReport, NetError, Observer, Samples, Sequential, StepReport};
 use tensor4::{Shape4, ViewMut4};
 
+use crate::args::SourceArgs;
+use crate::data;
 use crate::failure::Failure;
-
-/// What a run is said to be trained on if no folder is named.
-pub(crate) const BUNDLED: &str = "bundled MNIST";
 
 /// The images to train on and those to test with.
 pub(crate) struct Data {
@@ -17,55 +17,77 @@ pub(crate) struct Data {
     pub(crate) test: Images,
     /// Where they come from, for people.
     pub(crate) source: String,
+    /// What has been done to the pixels of both, if anything.
+    pub(crate) normalization: Option<Normalization>,
 }
 
 impl Data {
-    /// Reads a folder of IDX files, or the bundled MNIST.
-    pub(crate) fn load(folder: Option<&Path>) -> Result<Self, Failure> {
-        let (set, source) = match folder {
-            Some(folder) => (mnist::from_folder(folder)?, folder.display().to_string()),
-            None => (bundled()?, BUNDLED.to_owned()),
-        };
-        Ok(Self { train: Images(set.train), test: Images(set.test), source })
+    /// Reads the data set that was asked for, or the bundled MNIST.
+    pub(crate) fn load(args: &SourceArgs) -> Result<Self, Failure> {
+        Self::read(args.data.as_deref(), &args.pictures.options(), args.normalize)
     }
-}
 
-#[cfg(feature = "bundled-mnist")]
-fn bundled() -> Result<mnist::Mnist, Failure> {
-    Ok(mnist::bundled()?)
-}
-
-#[cfg(not(feature = "bundled-mnist"))]
-fn bundled() -> Result<mnist::Mnist, Failure> {
-    Err(Failure::NoBundle)
+    /// Reads the data set of a name or a path, or the bundled MNIST.
+    pub(crate) fn read(
+        data: Option<&Path>,
+        pictures: &FolderOptions,
+        normalize: bool,
+    ) -> Result<Self, Failure> {
+        let (set, source) = data::resolve(data, pictures)?;
+        let (mut train, mut test) = (Loader::new(set.train), Loader::new(set.test));
+        let mut normalization = None;
+        if normalize {
+            let found = Normalization::of(train.set())?;
+            train = train.with_normalization(found.clone())?;
+            test = test.with_normalization(found.clone())?;
+            normalization = Some(found);
+        }
+        Ok(Self { train: Images(train), test: Images(test), source, normalization })
+    }
 }
 
 /// Images in memory, a byte per pixel.
-pub(crate) struct Images(ImageSet);
+pub(crate) struct Images(Loader);
 
 impl Images {
     /// The first so many.
-    pub(crate) fn head(&self, images: usize) -> Self {
-        Self(self.0.head(images))
+    pub(crate) fn head(self, images: usize) -> Self {
+        Self(self.0.map_set(|set| set.head(images)))
+    }
+
+    /// Changes them at random from now on, as in the first epoch.
+    pub(crate) fn augment(self, by: Augmentation, seed: u64) -> Result<Self, Failure> {
+        let loader = self.0.with_augmentation(by, seed)?;
+        loader.set_epoch(1);
+        Ok(Self(loader))
     }
 
     pub(crate) fn classes(&self) -> usize {
-        self.0.classes()
+        self.set().classes()
+    }
+
+    /// The names of the classes; none where they are numbers.
+    pub(crate) fn class_names(&self) -> &[String] {
+        self.set().class_names()
     }
 
     /// Channels, rows and columns.
     pub(crate) fn dims(&self) -> [usize; 3] {
-        self.0.image_shape()
+        self.set().image_shape()
+    }
+
+    fn set(&self) -> &ImageSet {
+        self.0.set()
     }
 }
 
 impl Samples<f32> for Images {
     fn len(&self) -> usize {
-        self.0.len()
+        self.set().len()
     }
 
     fn image_shape(&self) -> Shape4 {
-        let [channels, height, width] = self.0.image_shape();
+        let [channels, height, width] = self.dims();
         Shape4::new(1, channels, height, width).expect("the images are in memory")
     }
 
@@ -78,5 +100,26 @@ impl Samples<f32> for Images {
         self.0
             .gather_into(indices, x, labels)
             .map_err(|e| NetError::Samples { message: e.to_string() })
+    }
+}
+
+/// An observer that also tells the images which epoch comes next.
+pub(crate) struct CountEpochs<'a, O> {
+    pub(crate) observer: &'a mut O,
+    pub(crate) images: &'a Images,
+}
+
+impl<O: Observer<f32>> Observer<f32> for CountEpochs<'_, O> {
+    fn on_step(&mut self, report: &StepReport) -> Control {
+        self.observer.on_step(report)
+    }
+
+    fn on_epoch(
+        &mut self,
+        report: &EpochReport,
+        net: &Sequential<f32>,
+    ) -> Result<Control, NetError> {
+        self.images.0.set_epoch(report.epoch as u64 + 1);
+        self.observer.on_epoch(report, net)
     }
 }

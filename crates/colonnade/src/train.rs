@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use net::{NetError, Samples, TrainOptions, Trainer};
+use net::models::Recipe;
+use net::{NetError, Samples, Trainer};
 use serde::Serialize;
 
 use crate::args::TrainArgs;
@@ -12,7 +13,7 @@ use crate::failure::Failure;
 use crate::files::{RunFolder, write_json};
 use crate::interrupt::Interrupt;
 use crate::progress::{Progress, begin_metrics};
-use crate::samples::Data;
+use crate::samples::{CountEpochs, Data};
 use crate::steps::Course;
 use crate::{use_threads, weights};
 
@@ -27,6 +28,15 @@ struct Config<'a> {
     classes: usize,
     parameters: usize,
     data: &'a str,
+    /// What the names of the classes are; none where they are numbers.
+    class_names: &'a [String],
+    /// How pictures were scaled before their centre was cut out.
+    resize: Option<usize>,
+    normalize: bool,
+    /// What was taken from each channel, and what it was divided by, if it was normalised.
+    mean: &'a [f32],
+    std: &'a [f32],
+    augment: Option<String>,
     train_images: usize,
     test_images: usize,
     epochs: usize,
@@ -41,19 +51,16 @@ struct Config<'a> {
 
 pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     use_threads(args.threads)?;
-    let mut data = Data::load(args.data.as_deref())?;
+    let mut data = Data::load(&args.source)?;
     if let Some(limit) = args.limit {
         data.train = data.train.head(limit);
     }
+    if let Some(augmentation) = args.augment {
+        data.train = data.train.augment(augmentation, args.seed)?;
+    }
     let model = args.model.name();
     let mut net = args.model.build(Some(data.train.dims()), data.train.classes(), args.seed)?;
-    let options = TrainOptions::default()
-        .epochs(args.epochs)
-        .batch_size(args.batch_size)
-        .schedule(args.schedule.schedule())
-        .average((args.average != 0.0).then_some(args.average))
-        .seed(args.seed);
-    let rule = args.optimizer.rule(args.lr);
+    let Recipe { options, rule, .. } = args.recipe();
     let mut trainer = Trainer::new(options, rule)?;
 
     let date = Date::now();
@@ -67,14 +74,20 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         classes: data.train.classes(),
         parameters: net.parameter_count(),
         data: &data.source,
+        class_names: data.train.class_names(),
+        resize: args.source.pictures.shorter_side(),
+        normalize: args.source.normalize,
+        mean: data.normalization.as_ref().map_or(&[], |found| found.mean()),
+        std: data.normalization.as_ref().map_or(&[], |found| found.std()),
+        augment: args.augment.map(|augmentation| augmentation.to_string()),
         train_images: data.train.len(),
         test_images: data.test.len(),
-        epochs: args.epochs,
-        batch_size: args.batch_size,
+        epochs: options.epochs,
+        batch_size: options.batch_size,
         optimizer: rule.name(),
-        learning_rate: args.lr,
-        schedule: args.schedule.name(),
-        average: args.average,
+        learning_rate: rule.learning_rate(),
+        schedule: options.schedule.name(),
+        average: options.average.unwrap_or(0.0),
         seed: args.seed,
         threads: rayon::current_num_threads(),
     };
@@ -89,16 +102,17 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
             data.source,
             config.train_images,
             config.test_images,
-            args.epochs,
+            options.epochs,
             rule.name(),
             args.seed,
         );
     }
     let interrupt = Interrupt::listen();
-    let steps = args.epochs as u64 * data.train.len().div_ceil(args.batch_size) as u64;
-    let course = Course { rate: args.lr, schedule: args.schedule.schedule(), steps };
+    let steps = options.epochs as u64 * data.train.len().div_ceil(options.batch_size) as u64;
+    let course = Course { rate: rule.learning_rate(), schedule: options.schedule, steps };
     let mut progress = Progress::new(&folder, model, course, args.quiet, interrupt);
-    let result = trainer.fit(&mut net, &data.train, Some(&data.test), &mut progress);
+    let mut observer = CountEpochs { observer: &mut progress, images: &data.train };
+    let result = trainer.fit(&mut net, &data.train, Some(&data.test), &mut observer);
     progress.finish();
     let reports = match result {
         Ok(reports) => reports,

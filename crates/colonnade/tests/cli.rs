@@ -137,6 +137,10 @@ fn bad_arguments_and_files_are_errors_that_say_what_to_do() {
         (&["train", "--threads", "0"], "at least 1 is needed"),
         (&["train", "--lr=-1", "--out", &missing], "the learning rate is -1"),
         (&["train", "--model", "no-such"], "simple-convnet"),
+        (&["train", "--model", "lenet-5"], "a similar value exists: 'lenet5'"),
+        (&["summary", "--model", "alxnet"], "'alexnet'"),
+        #[cfg(feature = "bundled-mnist")]
+        (&["train", "--model", "alexnet", "--out", &missing], "layer pool1 does not take images"),
         #[cfg(feature = "bundled-mnist")]
         (&["eval", "--weights", &missing], "can't read the weights"),
         #[cfg(feature = "bundled-mnist")]
@@ -188,5 +192,33 @@ fn the_summary_counts_parameters_and_multiply_adds() {
     let table = text(&output.stdout);
     for part in ["(30, 24, 24)", "432,100", "433,890", "865,000"] {
         assert!(table.contains(part), "{table}");
+    }
+    let output = run(&["summary", "--model", "alexnet"]);
+    let table = text(&output.stdout);
+    for part in ["(3, 227, 227)", "conv 5x5, 256 filters, 2 groups", "60,965,224"] {
+        assert!(table.contains(part), "{table}");
+    }
+}
+
+#[cfg(feature = "bundled-mnist")]
+#[test]
+fn a_network_brings_settings_that_the_command_line_overrides() {
+    let folder = tempdir().unwrap();
+    let config = |name: &str, more: &[&str]| {
+        let out = folder.path().join(name);
+        let mut args = vec!["--model", "lenet5", "--limit", "200", "--quiet"];
+        args.extend(more);
+        let output = train(&out, &args);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        fs::read_to_string(out.join("config.json")).unwrap()
+    };
+    let own = config("own", &[]);
+    for part in ["\"adam\"", "\"learning_rate\": 0.004", "\"linear\"", "\"average\": 0.999"] {
+        assert!(own.contains(part), "{own}");
+    }
+    let said = ["--lr", "0.1", "--optimizer", "sgd", "--schedule", "constant", "--average", "0"];
+    let other = config("other", &said);
+    for part in ["\"sgd\"", "\"learning_rate\": 0.1", "\"constant\"", "\"average\": 0.0"] {
+        assert!(other.contains(part), "{other}");
     }
 }

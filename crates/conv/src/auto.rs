@@ -6,12 +6,10 @@ use crate::{Algorithm, Conv2d, ConvError, KernelSet, Numerics, Options, direct, 
 
 /// The narrowest row that fills a register.
 const WIDE_ROW: usize = 16;
-/// With fewer channels the transforms of Winograd's algorithm cost more than they save.
-const WINOGRAD_CHANNELS: usize = 16;
-/// The same for the form that is exact enough for [`Numerics::Strict`], which saves less.
-const STRICT_WINOGRAD_CHANNELS: usize = 48;
-/// In smaller images too much of its tiles lies outside.
-const WINOGRAD_PIXELS: usize = 6;
+/// With more channels the rows under one row of the output don't fit in the first-level cache.
+const FEW_CHANNELS: usize = 16;
+/// How much faster Winograd's algorithm must promise to be.
+const WINOGRAD_GAIN: f64 = 1.05;
 
 /// The algorithm that runs for what is asked, and why.
 pub(crate) fn choose(
@@ -23,11 +21,13 @@ pub(crate) fn choose(
     let unsupported = |reason| Err(ConvError::Unsupported { algorithm: options.algorithm, reason });
     match options.algorithm {
         Algorithm::Auto => Ok(auto(desc, g, options, kernels)),
-        Algorithm::Winograd if !winograd::fits(g) => {
+        Algorithm::Winograd if winograd::form(g, options.numerics).is_none() => {
             let w = g.window();
+            let most = if options.numerics == Numerics::Strict { 3 } else { 5 };
             unsupported(format!(
-                "it needs a kernel of 3x3 with stride and dilation 1 over at least one channel, \
-                 this one is {}x{} with stride {}x{} and dilation {}x{} over {}",
+                "it needs a kernel of 2 to {most} strides, as many along both dimensions, that does not \
+                 both stride and dilate, over at least one channel; this one is {}x{} with stride \
+                 {}x{} and dilation {}x{} over {}",
                 w.kernel_h,
                 w.kernel_w,
                 w.stride_h,
@@ -67,17 +67,12 @@ fn auto(
     if group_oc == 1 && lanes::fits(g) {
         return (Algorithm::Depthwise, "every output channel stands alone");
     }
-    // Pixels fill the lanes, and the rows under one row of the output fit in the first-level cache.
-    if lanes::fits(g) && g.out_w() >= WIDE_ROW && g.in_c() < WINOGRAD_CHANNELS {
-        return (Algorithm::Depthwise, "the sums are short and the rows wide");
+    let winograd = winograd::form(g, options.numerics);
+    if winograd.is_some_and(|form| winograd::gain(g, form, group_oc) > WINOGRAD_GAIN) {
+        return (Algorithm::Winograd, "its transforms cost less than the products that they save");
     }
-    let wide = g.out_h() >= WINOGRAD_PIXELS && g.out_w() >= WINOGRAD_PIXELS;
-    let channels = match options.numerics {
-        Numerics::Fast => WINOGRAD_CHANNELS,
-        Numerics::Strict => STRICT_WINOGRAD_CHANNELS,
-    };
-    if winograd::fits(g) && wide && g.in_c().min(group_oc) >= channels {
-        return (Algorithm::Winograd, "a kernel of 3x3 over enough channels and pixels");
+    if lanes::fits(g) && g.out_w() >= WIDE_ROW && g.in_c() < FEW_CHANNELS {
+        return (Algorithm::Depthwise, "the sums are short and the rows wide");
     }
     if !direct::fits(g) {
         return (Algorithm::Im2colGemm, "the kernel is too wide for the others");

@@ -98,6 +98,8 @@ pub(crate) struct Call<'a, T> {
     pub(crate) weights: Weights<'a, T>,
     pub(crate) bias: Option<&'a [T]>,
     pub(crate) epilogue: Epilogue,
+    /// Whether the output is pooled.
+    pub(crate) pool: bool,
 }
 
 impl<T: ConvScalar> Call<'_, T> {

@@ -66,8 +66,10 @@ pub enum Algorithm {
     /// Without unfolding: output channels in the lanes of the registers, pixels broadcast straight
     /// out of the rows of the input. Serves every shape.
     Direct,
-    /// Winograd's algorithm, for kernels of 3x3 with stride and dilation 1. F(4x4, 3x3) needs a quarter
-    /// of the multiplications; under [`Numerics::Strict`] it is F(2x2, 3x3), which needs 4/9 of them.
+    /// Winograd's algorithm, for kernels of 2 to 5 pixels (of 2 to 5 strides), dilated or not. With the
+    /// 36 points of F(4x4, 3x3), F(2x2, 5x5) and their like it needs a quarter of the multiplications of
+    /// a 3x3; under [`Numerics::Strict`] it takes 16 points, for kernels of 2 or 3 pixels (strides), and
+    /// 4/9 of the multiplications.
     Winograd,
     /// Without unfolding, pixels of the output in the lanes of the registers. For channels that
     /// stand alone, and for other sums of at most 512 terms.
@@ -107,7 +109,7 @@ pub enum Numerics {
     #[default]
     Fast,
     /// Every output is a plain sum of its products, or as exact as one: below 1e-6. Of Winograd's
-    /// forms that is F(2x2, 3x3).
+    /// forms those are F(2x2, 3x3) and F(3x3, 2x2).
     Strict,
 }
 

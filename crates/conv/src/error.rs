@@ -52,6 +52,16 @@ pub enum ConvError {
         /// The length that would fit.
         out_channels: usize,
     },
+    /// The places of the maxima of a pool have another length than its output.
+    #[error("{operation}: {actual} places of maxima, there are {expected} maxima")]
+    Argmax {
+        /// The call.
+        operation: &'static str,
+        /// The length.
+        actual: usize,
+        /// The length that would fit.
+        expected: usize,
+    },
     /// Kernels that are not known, or that this CPU can't run.
     #[error(
         "conv2d: there are no kernels {name:?} for this CPU; it can run {}",

@@ -12,17 +12,20 @@
 use std::ops::Range;
 
 use im2col::{ConvGeometry, Padding};
-use rayon::prelude::*;
-use tensor4::ViewMut4;
 
 use crate::call::{Call, keep_threads_busy};
-use crate::kernels::Kernels;
 use crate::kernels::lanes::{Lanes, MARGIN, MAX_COLS, Plane, Rows, Taps};
+use crate::kernels::{Kernels, Pool};
+use crate::out::Out;
 use crate::{Conv2dPlan, ConvScalar, Workspace};
 
 /// How many elements of rows are copied at a time: an eighth of a second-level cache of 1 MiB. Those
 /// under one row of the output should fit in the first level, which they do where sums are short.
 const BAND_LEN: usize = 1 << 15;
+
+/// About how many elements are computed before they are pooled: what a first-level cache of 32 KiB has room
+/// for.
+const POOL_LEN: usize = 5 << 10;
 
 /// Sums of at most this many terms are kept in this form.
 pub(crate) const MAX_TAPS: usize = 512;
@@ -53,6 +56,8 @@ struct Layout<'a, T: 'static> {
     pitch: usize,
     /// Output rows that are computed together.
     band_rows: usize,
+    /// Output rows that are computed before they are pooled, an even number.
+    pool_rows: usize,
 }
 
 impl<'a, T: ConvScalar> Layout<'a, T> {
@@ -76,7 +81,28 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
         let row_len = (g.in_c() * pitch * window.stride_h).max(1);
         let band_rows = (BAND_LEN / row_len).clamp(1, g.out_h());
         let blocks = group_oc.div_ceil(rows);
-        Self { kernels, g, groups, group_oc, rows, blocks, planes, copied, phase, pitch, band_rows }
+        let pool_rows = if planes { g.out_h() } else { POOL_LEN / (rows * g.out_w()) };
+        let pool_rows = pool_rows.clamp(2, g.out_h().max(2)) / 2 * 2;
+        Self {
+            kernels,
+            g,
+            groups,
+            group_oc,
+            rows,
+            blocks,
+            planes,
+            copied,
+            phase,
+            pitch,
+            band_rows,
+            pool_rows,
+        }
+    }
+
+    /// The layout of a pass that ends in a pool, whose bands have an even number of rows, if it is one.
+    fn pooled(self, pool: bool) -> Self {
+        let band_rows = if pool { self.band_rows.max(2) / 2 * 2 } else { self.band_rows };
+        Self { band_rows, ..self }
     }
 
     /// Input rows under so many output rows.
@@ -91,6 +117,21 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
             return 0;
         }
         self.g.in_c() * self.in_rows(self.band_rows) * self.pitch + MAX_COLS * self.kernels.lanes
+    }
+
+    /// Elements that are computed before they are pooled. Planes are read in place, and so they are
+    /// computed as a whole.
+    fn unpooled_len(&self, pool: bool) -> usize {
+        match (pool, self.planes) {
+            (false, _) => 0,
+            (true, true) => self.g.out_plane_len(),
+            (true, false) => self.rows * self.pool_rows * self.g.out_w(),
+        }
+    }
+
+    /// Elements of a plane of the output.
+    fn out_plane_len(&self, pool: bool) -> usize {
+        if pool { (self.g.out_h() / 2) * (self.g.out_w() / 2) } else { self.g.out_plane_len() }
     }
 
     /// Elements of the row of 0 above and below planes that are read in place.
@@ -132,6 +173,25 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
         }
     }
 
+    /// Pools rows of some planes, which `unpooled` has one after the other, into the planes of `out`.
+    fn pool(&self, unpooled: &[T], rows: Range<usize>, out: Out<'_, T>) {
+        let (in_w, out_w, y_stride) =
+            (self.g.out_w(), self.g.out_w() / 2, self.out_plane_len(true));
+        let planes = out.len() / y_stride;
+        let Out { y, argmax } = out.from(rows.start / 2 * out_w);
+        self.kernels.pool(Pool {
+            x: unpooled,
+            x_stride: rows.len() * in_w,
+            in_w,
+            planes,
+            out_h: rows.len() / 2,
+            out_w,
+            y,
+            argmax,
+            y_stride,
+        });
+    }
+
     /// Copies input rows `first..first + rows` of the padded input of a group into `band`.
     fn copy(&self, x: &[T], first: usize, rows: usize, band: &mut [T]) {
         let (in_h, in_w, window) = (self.g.in_h(), self.g.in_w(), self.g.window());
@@ -166,9 +226,13 @@ pub(crate) fn workspace_len<T: ConvScalar>(
     plan: &Conv2dPlan,
     kernels: &'static Kernels<T>,
 ) -> (usize, usize) {
-    let layout = Layout::new(plan, kernels);
+    let layout = Layout::new(plan, kernels).pooled(true);
+    let own = layout.band_len().max(Layout::new(plan, kernels).band_len());
     let blocks = layout.groups * layout.blocks;
-    (layout.band_len(), blocks * (layout.packed_len() + layout.rows) + layout.zeros_len())
+    (
+        own + layout.unpooled_len(true),
+        blocks * (layout.packed_len() + layout.rows) + layout.zeros_len(),
+    )
 }
 
 /// Packs weights: `(taps, rows)` for each block of output channels.
@@ -196,17 +260,18 @@ pub(crate) fn forward<T: ConvScalar>(
     plan: &Conv2dPlan,
     kernels: &'static Kernels<T>,
     call: &Call<'_, T>,
-    y: ViewMut4<'_, T>,
+    out: Out<'_, T>,
     workspace: &mut Workspace<T>,
 ) {
-    let layout = Layout::new(plan, kernels);
-    if y.shape().is_empty() {
+    let layout = Layout::new(plan, kernels).pooled(call.pool);
+    if out.is_empty() {
         return;
     }
     let blocks = layout.groups * layout.blocks;
     let packed_len = call.weights.scratch_len(blocks * layout.packed_len());
     let shared_len = packed_len + blocks * layout.rows + layout.zeros_len();
-    let scratch = workspace.prepare(layout.band_len(), shared_len);
+    let own_len = layout.band_len() + layout.unpooled_len(call.pool);
+    let scratch = workspace.prepare(own_len, shared_len);
     let (packed, bias) = scratch.shared.split_at_mut(packed_len);
     let (bias, zeros) = bias.split_at_mut(blocks * layout.rows);
     zeros.fill(T::ZERO);
@@ -214,8 +279,9 @@ pub(crate) fn forward<T: ConvScalar>(
     let packed = call.weights.packed(packed, |w, packed| pack(plan, kernels, w, packed));
     call.pad_bias(bias, layout.rows, |block| layout.plan_channels(block));
     let bias = &*bias;
-    let group_len = layout.group_oc * layout.g.out_plane_len();
-    let groups = y.dims()[0] * layout.groups;
+    let plane_len = layout.out_plane_len(call.pool);
+    let group_len = layout.group_oc * plane_len;
+    let groups = out.len() / group_len;
     // Blocks of a group that one task computes: all of them where there are many groups, because each
     // task copies its rows anew.
     let blocks = if keep_threads_busy(groups) {
@@ -223,7 +289,7 @@ pub(crate) fn forward<T: ConvScalar>(
     } else {
         layout.blocks.div_ceil(2 * rayon::current_num_threads())
     };
-    let run = |i: usize, first_block: usize, y: &mut [T]| {
+    let run = |i: usize, first_block: usize, out: Out<'_, T>| {
         let (image, group) = (i / layout.groups, i % layout.groups);
         let first = group * layout.blocks + first_block;
         let task = Task {
@@ -232,24 +298,26 @@ pub(crate) fn forward<T: ConvScalar>(
             bias: &bias[first * layout.rows..],
             relu: call.relu(),
         };
-        if layout.planes {
-            task.plane(&layout, (call.x.data(), i), zeros, y);
-        } else {
-            scratch.columns.with(|band| task.run(&layout, band, y));
+        match (layout.planes, call.pool) {
+            (true, false) => task.plane(&layout, (call.x.data(), i), zeros, out.y),
+            (true, true) => scratch.columns.with(|unpooled| {
+                task.plane(&layout, (call.x.data(), i), zeros, unpooled);
+                layout.pool(unpooled, 0..layout.g.out_h() / 2 * 2, out);
+            }),
+            (false, pool) => scratch.columns.with(|band| {
+                let (band, unpooled) = band.split_at_mut(layout.band_len());
+                task.run(&layout, band, pool.then_some(unpooled), out);
+            }),
         }
     };
-    y.into_data()
-        .par_chunks_exact_mut(group_len)
-        .with_min_len((1 << 18) / (group_len * layout.g.patch_len()).max(1) + 1)
-        .enumerate()
-        .for_each(|(i, y)| {
-            if blocks == layout.blocks {
-                return run(i, 0, y);
-            }
-            let task_len = blocks * layout.rows * layout.g.out_plane_len();
-            let tasks = y.par_chunks_mut(task_len).enumerate();
-            tasks.for_each(|(task, y)| run(i, task * blocks, y));
-        });
+    let least = (1 << 18) / (layout.group_oc * layout.g.out_plane_len() * layout.g.patch_len()) + 1;
+    out.par_chunks(group_len, least, &|i, out| {
+        if blocks == layout.blocks {
+            return run(i, 0, out);
+        }
+        let task_len = blocks * layout.rows * plane_len;
+        out.par_chunks(task_len, 1, &|task, out| run(i, task * blocks, out));
+    });
 }
 
 /// Some blocks of the output channels of one group of one image.
@@ -283,10 +351,16 @@ impl<T: ConvScalar> Task<'_, T> {
         });
     }
 
-    fn run(&self, layout: &Layout<'_, T>, band: &mut [T], y: &mut [T]) {
-        let Self { x, packed, bias, relu } = *self;
+    fn run(
+        &self,
+        layout: &Layout<'_, T>,
+        band: &mut [T],
+        mut unpooled: Option<&mut [T]>,
+        mut out: Out<'_, T>,
+    ) {
         let (g, window, lanes) = (layout.g, layout.g.window(), layout.kernels.lanes);
-        let (out_h, out_w, plane_len) = (g.out_h(), g.out_w(), g.out_plane_len());
+        // A pool drops an odd last row.
+        let out_h = if unpooled.is_some() { g.out_h() / 2 * 2 } else { g.out_h() };
         let mut places = [0; MAX_TAPS];
         for top in (0..out_h).step_by(layout.band_rows) {
             let rows = top..(top + layout.band_rows).min(out_h);
@@ -296,35 +370,70 @@ impl<T: ConvScalar> Task<'_, T> {
             // its end.
             let below = g.in_h().saturating_sub(first_row + in_rows);
             let last = below * g.in_w() < MAX_COLS * lanes;
-            let (source, channel_rows, pitch) = if layout.copied || last {
-                layout.copy(x, first_row, in_rows, band);
+            let (x, channel_rows, pitch) = if layout.copied || last {
+                layout.copy(self.x, first_row, in_rows, band);
                 (&*band, in_rows, layout.pitch)
             } else {
-                (&x[first_row * g.in_w()..], g.in_h(), g.in_w())
+                (&self.x[first_row * g.in_w()..], g.in_h(), g.in_w())
             };
             layout.taps(channel_rows, pitch, &mut places);
             let taps = Taps::new(&places[..g.patch_len()]);
-            let blocks = y.chunks_mut(layout.rows * plane_len);
-            let weights =
-                packed.chunks_exact(layout.packed_len()).zip(bias.chunks_exact(layout.rows));
-            for (y, (w, bias)) in blocks.zip(weights) {
-                let out_channels = y.len() / plane_len;
+            let source = Source { x, step: window.stride_h * pitch, taps: &taps, rows };
+            self.blocks(layout, &source, unpooled.as_deref_mut(), out.reborrow());
+        }
+    }
+
+    /// All blocks of some rows, which a pass that ends in a pool computes into `unpooled`, a few at a
+    /// time.
+    fn blocks(
+        &self,
+        layout: &Layout<'_, T>,
+        source: &Source<'_, T>,
+        mut unpooled: Option<&mut [T]>,
+        out: Out<'_, T>,
+    ) {
+        let (lanes, out_w) = (layout.kernels.lanes, layout.g.out_w());
+        let plane_len = layout.out_plane_len(unpooled.is_some());
+        let blocks = out.chunks(layout.rows * plane_len);
+        let weights =
+            self.packed.chunks_exact(layout.packed_len()).zip(self.bias.chunks_exact(layout.rows));
+        for (mut out, (w, bias)) in blocks.zip(weights) {
+            let out_channels = out.len() / plane_len;
+            let sum = |rows: Range<usize>, y: &mut [T], y_stride: usize| {
                 layout.kernels.sum_lanes(Lanes {
-                    x: source,
-                    step: window.stride_h * pitch,
-                    taps: &taps,
+                    x: &source.x[(rows.start - source.rows.start) * source.step..],
+                    step: source.step,
+                    taps: source.taps,
                     w,
                     bias,
                     rows: layout.rows,
                     out_channels,
-                    y: &mut y[rows.start * out_w..],
-                    y_stride: plane_len,
+                    y,
+                    y_stride,
                     out_h: rows.len(),
                     out_w,
                     run_on: layout.rows != 1 && out_w >= lanes && !out_w.is_multiple_of(lanes),
-                    relu,
+                    relu: self.relu,
                 });
+            };
+            let Range { start, end } = source.rows;
+            let Some(unpooled) = unpooled.as_deref_mut() else {
+                sum(start..end, &mut out.y[start * out_w..], plane_len);
+                continue;
+            };
+            for first in (start..end).step_by(layout.pool_rows) {
+                let rows = first..(first + layout.pool_rows).min(end);
+                sum(rows.clone(), unpooled, rows.len() * out_w);
+                layout.pool(unpooled, rows, out.reborrow());
             }
         }
     }
+}
+
+/// What rows of the output are computed from: as [`Lanes`], for the first of them.
+struct Source<'a, T> {
+    x: &'a [T],
+    step: usize,
+    taps: &'a Taps<'a>,
+    rows: Range<usize>,
 }

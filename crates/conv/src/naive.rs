@@ -80,10 +80,21 @@ pub fn forward<T: ConvScalar>(
     let n = y.shape().n();
     let (x, w, y) = (x.data(), w.data(), y.data_mut());
     for_each_output(plan, n, |n, oc, oh, ow, iy| {
-        let mut sum = bias.map_or(T::ZERO, |bias| bias[oc]);
-        for_each_tap(plan, [n, oc, oh, ow], |ix, iw| sum += x[ix] * w[iw]);
-        y[iy] = sum;
+        y[iy] = output(plan, x, w, bias, [n, oc, oh, ow]);
     });
+}
+
+/// The output at `(n, oc, oh, ow)`.
+pub(crate) fn output<T: ConvScalar>(
+    plan: &Conv2dPlan,
+    x: &[T],
+    w: &[T],
+    bias: Option<&[T]>,
+    at: [usize; 4],
+) -> T {
+    let mut sum = bias.map_or(T::ZERO, |bias| bias[at[1]]);
+    for_each_tap(plan, at, |ix, iw| sum += x[ix] * w[iw]);
+    sum
 }
 
 /// `dx[..] = sum of w[..] dy[..]`; overwrites `dx`.

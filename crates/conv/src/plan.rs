@@ -1,10 +1,14 @@
 //! The plan of a convolution: what is checked once.
 
+mod describe;
+
 use im2col::ConvGeometry;
 use tensor4::{Shape4, Tensor4, View4, ViewMut4};
 
 use crate::call::{Call, PackedKey, Weights, relu_in_place};
 use crate::kernels::Kernels;
+use crate::kernels::winograd::Form;
+use crate::out::Out;
 use crate::workspace::Aligned;
 use crate::{
     Algorithm, Conv2d, ConvError, ConvScalar, Epilogue, KernelSet, Options, PackedWeights, Update,
@@ -130,7 +134,7 @@ impl Conv2dPlan {
     }
 
     /// The algorithm that runs forward for an element type.
-    fn algorithm_for<T: ConvScalar>(&self) -> Algorithm {
+    pub(crate) fn algorithm_for<T: ConvScalar>(&self) -> Algorithm {
         let vector = self.kernels::<T>().set != KernelSet::Scalar;
         match self.options.algorithm {
             Algorithm::Naive => Algorithm::Naive,
@@ -189,34 +193,6 @@ impl Conv2dPlan {
         factors.iter().fold(1, |product: u64, &f| product.saturating_mul(f as u64))
     }
 
-    /// What runs and why, for people.
-    #[must_use]
-    pub fn describe(&self) -> String {
-        let Conv2d { in_channels, in_h, in_w, out_channels, window, groups } = self.desc;
-        let mut text = format!(
-            "{} ({}) on {}: ({in_channels}, {in_h}, {in_w}) -> ({out_channels}, {}, {}), kernel {}x{}, \
-             groups {groups}",
-            self.algorithm(),
-            self.reason,
-            self.kernels,
-            self.group.out_h(),
-            self.group.out_w(),
-            window.kernel_h,
-            window.kernel_w,
-        );
-        if self.algorithm() == Algorithm::Winograd {
-            text += &format!("; as {}", winograd::form(self).name());
-        }
-        if self.algorithm() == Algorithm::Im2colGemm {
-            text += &format!(
-                "; unfolds {} of {} output rows at a time",
-                im2col_gemm::chunk_rows(self),
-                self.group.out_h()
-            );
-        }
-        text
-    }
-
     /// The convolution of a batch, allocating the output.
     ///
     /// # Errors
@@ -268,7 +244,7 @@ impl Conv2dPlan {
     ) -> Result<(), ConvError> {
         let shape = self.check_forward(x, w, bias)?;
         check(FORWARD, "the output", y.shape(), shape)?;
-        let call = Call { x, weights: Weights::Plain(w.data()), bias, epilogue };
+        let call = Call { x, weights: Weights::Plain(w.data()), bias, epilogue, pool: false };
         self.run_forward(&call, y, workspace);
         Ok(())
     }
@@ -290,6 +266,7 @@ impl Conv2dPlan {
             Algorithm::Direct => direct::packed_len(self, kernels),
             Algorithm::Winograd => winograd::packed_len(self, kernels),
             Algorithm::Depthwise => lanes::packed_len(self, kernels),
+            Algorithm::Im2colGemm => im2col_gemm::packed_len::<T>(self),
             _ => w.data().len(),
         };
         let packed = data.get(len);
@@ -303,6 +280,7 @@ impl Conv2dPlan {
                 winograd::pack(self, kernels, w.data(), packed, scratch.columns);
             }
             Algorithm::Depthwise => lanes::pack(self, kernels, w.data(), packed),
+            Algorithm::Im2colGemm => im2col_gemm::pack(self, w.data(), packed),
             _ => packed.copy_from_slice(w.data()),
         }
         Ok(PackedWeights { key, data, len })
@@ -324,19 +302,11 @@ impl Conv2dPlan {
         y: ViewMut4<'_, T>,
         workspace: &mut Workspace<T>,
     ) -> Result<(), ConvError> {
-        let n = x.shape().n();
-        check(FORWARD, "the input", x.shape(), self.input_shape(n)?)?;
-        let key = self.packed_key::<T>();
-        if w.key != key {
-            return Err(ConvError::Packed {
-                packed: format!("{:?}", w.key),
-                plan: format!("{key:?}"),
-            });
-        }
-        self.check_bias(FORWARD, "the bias", bias.map(<[T]>::len))?;
-        check(FORWARD, "the output", y.shape(), self.output_shape(n)?)?;
+        let shape = self.check_packed(x, w, bias)?;
+        check(FORWARD, "the output", y.shape(), shape)?;
         let weights = Weights::Packed(w.data.view(w.len));
-        self.run_forward(&Call { x, weights, bias, epilogue }, y, workspace);
+        let call = Call { x, weights, bias, epilogue, pool: false };
+        self.run_forward(&call, y, workspace);
         Ok(())
     }
 
@@ -344,14 +314,18 @@ impl Conv2dPlan {
         let algorithm = self.algorithm_for::<T>();
         PackedKey {
             algorithm,
-            form: (algorithm == Algorithm::Winograd).then(|| winograd::form(self)),
-            kernels: self.kernels::<T>().set,
+            form: self.winograd_form(),
+            // That one has kernels of its own for every element type.
+            kernels: match algorithm {
+                Algorithm::Im2colGemm => self.kernels,
+                _ => self.kernels::<T>().set,
+            },
             weight_shape: self.weight_shape,
             groups: self.desc.groups,
         }
     }
 
-    fn run_forward<T: ConvScalar>(
+    pub(crate) fn run_forward<T: ConvScalar>(
         &self,
         call: &Call<'_, T>,
         y: ViewMut4<'_, T>,
@@ -369,7 +343,9 @@ impl Conv2dPlan {
             }
             Algorithm::Direct => direct::forward(self, kernels, call, y, workspace),
             Algorithm::Winograd => winograd::forward(self, kernels, call, y, workspace),
-            Algorithm::Depthwise => lanes::forward(self, kernels, call, y, workspace),
+            Algorithm::Depthwise => {
+                lanes::forward(self, kernels, call, Out::new(y.into_data()), workspace);
+            }
             Algorithm::Im2colGemm | Algorithm::Auto => {
                 im2col_gemm::forward(self, call, y, workspace);
             }
@@ -435,7 +411,7 @@ impl Conv2dPlan {
     }
 
     /// Checks what goes into the forward pass; returns the shape of its output.
-    fn check_forward<T: ConvScalar>(
+    pub(crate) fn check_forward<T: ConvScalar>(
         &self,
         x: View4<'_, T>,
         w: View4<'_, T>,
@@ -448,7 +424,33 @@ impl Conv2dPlan {
         self.output_shape(n)
     }
 
-    fn kernels<T: ConvScalar>(&self) -> &'static Kernels<T> {
+    /// The form of Winograd's algorithm, if it is that which runs.
+    pub(crate) fn winograd_form(&self) -> Option<Form> {
+        let form = winograd::form(&self.group, self.options.numerics);
+        form.filter(|_| self.algorithm == Algorithm::Winograd)
+    }
+
+    /// As [`check_forward`](Self::check_forward), with packed weights.
+    pub(crate) fn check_packed<T: ConvScalar>(
+        &self,
+        x: View4<'_, T>,
+        w: &PackedWeights<T>,
+        bias: Option<&[T]>,
+    ) -> Result<Shape4, ConvError> {
+        let n = x.shape().n();
+        check(FORWARD, "the input", x.shape(), self.input_shape(n)?)?;
+        let key = self.packed_key::<T>();
+        if w.key != key {
+            return Err(ConvError::Packed {
+                packed: format!("{:?}", w.key),
+                plan: format!("{key:?}"),
+            });
+        }
+        self.check_bias(FORWARD, "the bias", bias.map(<[T]>::len))?;
+        self.output_shape(n)
+    }
+
+    pub(crate) fn kernels<T: ConvScalar>(&self) -> &'static Kernels<T> {
         T::kernels(self.kernels).expect("the plan was made for a set that this CPU has")
     }
 
@@ -468,7 +470,7 @@ impl Conv2dPlan {
     }
 }
 
-fn check(
+pub(crate) fn check(
     operation: &'static str,
     what: &'static str,
     actual: Shape4,

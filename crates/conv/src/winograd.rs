@@ -1,9 +1,10 @@
-//! Winograd's algorithm F(m x m, 3x3): a quarter of the multiplications of the direct sum for m = 4,
-//! 4/9 of them for m = 2.
+//! Winograd's algorithm F(m x m, r x r): (m + r - 1)^2 multiplications where the direct sum takes
+//! (m r)^2, a quarter of them for m = 4 and r = 3.
 //!
-//! Tiles of (m + 2) x (m + 2) pixels are transformed to as many points, multiplied by the transformed
-//! weights point by point, and transformed back to m x m pixels of the output. Tiles are numbered
-//! through, image by image and row by row, and run in blocks. Where there are many images, every
+//! Tiles of (m + r - 1) x (m + r - 1) pixels are transformed to as many points, multiplied by the
+//! transformed weights point by point, and transformed back to m x m pixels of the output. Windows that
+//! stride or are dilated fall into phases that do neither. Tiles are numbered through, image by image
+//! and row by row, and run in blocks. Where there are many images, every
 //! thread runs blocks of its own. Where there are few, all threads share a block: first they transform
 //! its input, in pieces; then each takes some output channels through all that is left to do. If there
 //! are few tiles besides, the weights are transformed in passing, a chunk of channels at a time that
@@ -11,7 +12,11 @@
 //!
 //! Every output is the same sum in the same order, whatever block its tile falls into.
 
+mod cost;
 mod layout;
+mod phases;
+mod source;
+mod tiles;
 
 use std::array::from_fn;
 use std::slice::ChunksMut;
@@ -24,31 +29,28 @@ use tensor4::ViewMut4;
 use crate::call::{Call, Weights, keep_threads_busy};
 use crate::kernels::Kernels;
 use crate::kernels::winograd::Form;
+
 use crate::workspace::{Columns, Scratch};
 use crate::{Conv2dPlan, ConvScalar, Numerics, Workspace};
-use layout::{Blocking, Layout, MAX_TILES, Tiles};
+pub(crate) use cost::gain;
+use layout::{Blocking, Layout};
+use tiles::{MAX_TILES, Tiles};
 
 /// Tiles of a block that one thread runs.
 const BLOCK: usize = 48;
 /// Tiles of a block that all threads share.
 const SHARED_BLOCK: usize = 256;
+/// Images that one thread runs together, that their tiles fill registers.
+const MAX_IMAGES: usize = 8;
 /// Blocks of output channels that one task takes: each reads the transformed input once.
 const TASK_BLOCKS: usize = 2;
 
-/// Whether the algorithm serves a window.
-pub(crate) fn fits(g: &ConvGeometry) -> bool {
-    let w = g.window();
-    g.in_c() > 0
-        && (w.kernel_h, w.kernel_w) == (3, 3)
-        && (w.stride_h, w.stride_w) == (1, 1)
-        && (w.dilation_h, w.dilation_w) == (1, 1)
-}
-
-/// The form that is exact enough for a plan.
-pub(crate) fn form(plan: &Conv2dPlan) -> Form {
-    match plan.options().numerics {
-        Numerics::Fast => Form::Four,
-        Numerics::Strict => Form::Two,
+/// The form for a window that is exact enough, if there is one.
+pub(crate) fn form(g: &ConvGeometry, numerics: Numerics) -> Option<Form> {
+    let taps = phases::taps(g.window()).filter(|_| g.in_c() > 0)?;
+    match numerics {
+        Numerics::Fast => Form::fast(taps),
+        Numerics::Strict => Form::exact(taps),
     }
 }
 
@@ -64,7 +66,14 @@ enum Sharing {
 fn sharing<T: ConvScalar>(layout: &Layout<'_, T>, n: usize) -> Sharing {
     let total = n * layout.tiles;
     let threads = rayon::current_num_threads();
-    let images = (BLOCK / layout.tiles).clamp(1, n.div_ceil(threads));
+    // What the busiest thread does, if each takes so many images at a time: tenths of the time of a
+    // full register of a block, and what a block costs besides.
+    let work = |images: usize| {
+        let rounds = n.div_ceil(images).div_ceil(threads);
+        let tiles = images * layout.tiles;
+        rounds * (10 * tiles.div_ceil(layout.width) + 4 * tiles.div_ceil(BLOCK))
+    };
+    let images = (1..=n.clamp(1, MAX_IMAGES)).min_by_key(|&images| work(images)).unwrap_or(1);
     if total > SHARED_BLOCK && keep_threads_busy(n.div_ceil(images)) {
         Sharing::Images(images)
     } else {
@@ -107,7 +116,9 @@ impl<'a, T: ConvScalar> Memory<'a, T> {
             Sharing::Images(_) => self.blocking.v_len(),
             Sharing::Steps(_) => 0,
         };
-        v + self.u_len() + self.blocking.m_len() + self.layout.filter_len()
+        // Rows are copied before there are sums.
+        let rest = self.u_len() + self.blocking.m_len() + self.layout.filter_len();
+        v + rest.max(self.layout.band_len())
     }
 
     /// Elements that the threads share, beside the weights.
@@ -265,17 +276,13 @@ impl<T: ConvScalar> Run<'_, T> {
                     tiles.cut(layout, first..(first + BLOCK).min(end));
                     for group in 0..layout.groups {
                         for (piece, v) in v.chunks_exact_mut(blocking.v_piece()).enumerate() {
-                            blocking.transform_input(self.call.x, group, piece, &tiles, v);
+                            blocking.transform_input(self.call.x, group, piece, &tiles, v, scratch);
                         }
+                        let skipped = tiles.images.start - before;
+                        let y = &mut y[skipped * image_len..];
+                        let mut planes: Planes<'_, T, MAX_IMAGES> =
+                            Planes::new(self, y, image_len, group);
                         for task in 0..self.tasks() {
-                            let skipped = tiles.images.start - before;
-                            let mut planes = Planes::new(
-                                self,
-                                &mut y[skipped * image_len..],
-                                image_len,
-                                group,
-                                task,
-                            );
                             let mut planes = planes.next();
                             self.task((group, task), &tiles, v, scratch, &mut planes);
                         }
@@ -304,11 +311,14 @@ impl<T: ConvScalar> Run<'_, T> {
             for group in 0..layout.groups {
                 let pieces = v.par_chunks_exact_mut(blocking.v_piece()).enumerate();
                 pieces.for_each(|(piece, v)| {
-                    blocking.transform_input(self.call.x, group, piece, tiles, v);
+                    scratch.with(|scratch| {
+                        blocking.transform_input(self.call.x, group, piece, tiles, v, scratch);
+                    });
                 });
                 let v = &*v;
                 let y = &mut y[tiles.images.start * image_len..];
-                let planes = Mutex::new((0, Planes::new(self, y, image_len, group, 0)));
+                let planes: Planes<'_, T, MAX_TILES> = Planes::new(self, y, image_len, group);
+                let planes = Mutex::new((0, planes));
                 // Tasks are drawn in order, each with the planes of all images that are its own.
                 (0..self.tasks()).into_par_iter().with_max_len(1).for_each(|_| {
                     let (task, mut planes) = {
@@ -325,24 +335,23 @@ impl<T: ConvScalar> Run<'_, T> {
     }
 }
 
-/// The planes of a group of some images, those of one task of each image at a time.
-struct Planes<'y, T>([ChunksMut<'y, T>; MAX_TILES]);
+/// The planes of a group of up to `N` images, those of one task of each image at a time.
+struct Planes<'y, T, const N: usize>([ChunksMut<'y, T>; N]);
 
-impl<'y, T: ConvScalar> Planes<'y, T> {
-    /// Of the images of `y`, from a task on.
-    fn new(run: &Run<'_, T>, y: &'y mut [T], image_len: usize, group: usize, task: usize) -> Self {
+impl<'y, T: ConvScalar, const N: usize> Planes<'y, T, N> {
+    /// Of the images of `y`.
+    fn new(run: &Run<'_, T>, y: &'y mut [T], image_len: usize, group: usize) -> Self {
         let group_len = run.layout.group_oc * run.layout.g.out_plane_len();
-        let first = task * run.task_len();
         let mut images = y.chunks_exact_mut(image_len);
         Self(from_fn(|_| {
             let image = images.next().unwrap_or_default();
             let group = image.chunks_exact_mut(group_len).nth(group).unwrap_or_default();
-            group.get_mut(first..).unwrap_or_default().chunks_mut(run.task_len())
+            group.chunks_mut(run.task_len())
         }))
     }
 
     /// The planes of the next task, of each image.
-    fn next(&mut self) -> [&'y mut [T]; MAX_TILES] {
+    fn next(&mut self) -> [&'y mut [T]; N] {
         from_fn(|image| self.0[image].next().unwrap_or_default())
     }
 }

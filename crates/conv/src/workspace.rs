@@ -15,6 +15,8 @@ pub struct Workspace<T> {
     columns: Mutex<Vec<Aligned<T>>>,
     /// What the threads share: packed weights, transforms, partial sums.
     shared: Aligned<T>,
+    /// An output that is yet to be pooled.
+    unpooled: Aligned<T>,
 }
 
 impl<T: ConvScalar> Workspace<T> {
@@ -24,14 +26,23 @@ impl<T: ConvScalar> Workspace<T> {
     /// An empty workspace.
     #[must_use]
     pub fn new() -> Self {
-        Self { columns: Mutex::new(Vec::new()), shared: Aligned::new() }
+        Self { columns: Mutex::default(), shared: Aligned::new(), unpooled: Aligned::new() }
     }
 
     /// The memory held, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let columns: usize = lock(&self.columns).iter().map(|buffer| buffer.data.capacity()).sum();
-        (columns + self.shared.data.capacity()) * size_of::<T>()
+        let others = self.shared.data.capacity() + self.unpooled.data.capacity();
+        (columns + others) * size_of::<T>()
+    }
+
+    /// Calls `f` with memory for `len` elements of an output that is yet to be pooled, and with the rest
+    /// of the workspace to compute it in.
+    pub(crate) fn with_unpooled(&mut self, len: usize, f: impl FnOnce(&mut [T], &mut Self)) {
+        let mut unpooled = std::mem::replace(&mut self.unpooled, Aligned::new());
+        f(unpooled.get(len), self);
+        self.unpooled = unpooled;
     }
 
     /// Scratch for one call: a buffer of `columns` elements for each thread of the current pool,

@@ -4,7 +4,8 @@ mod common;
 
 use common::plan;
 use conv::{
-    Algorithm, Conv2d, Conv2dPlan, ConvError, Epilogue, KernelSet, Options, Update, Workspace,
+    Algorithm, Conv2d, Conv2dPlan, ConvError, Epilogue, KernelSet, Numerics, Options, Update,
+    Workspace,
 };
 use im2col::{GeometryError, Padding, Window};
 use tensor4::{Shape4, Tensor4, TensorError};
@@ -281,9 +282,12 @@ fn a_wrong_input_of_very_many_images_allocates_nothing() {
 #[test]
 fn an_algorithm_that_does_not_serve_says_what_it_needs() {
     let refused = |conv, options| Conv2dPlan::new(conv, options).expect_err("not served");
-    let wide = Conv2d::new(3, 20, 20, 4, Window::square(5).stride(2));
+    let wide = Conv2d::new(3, 20, 20, 4, Window::square(11).stride(2));
     let error = refused(wide, Options::with_algorithm(Algorithm::Winograd));
-    assert_message(&error, &["winograd", "3x3", "this one is 5x5 with stride 2x2"]);
+    assert_message(&error, &["winograd", "2 to 5 strides", "this one is 11x11 with stride 2x2"]);
+    let strict = Options::with_algorithm(Algorithm::Winograd).numerics(Numerics::Strict);
+    let error = refused(Conv2d::new(3, 20, 20, 4, Window::square(5)), strict);
+    assert_message(&error, &["winograd", "2 to 3 strides", "this one is 5x5 with stride 1x1"]);
 
     let same = Conv2d::new(57, 20, 20, 4, Window::square(3).pad(1));
     let error = refused(same, Options::with_algorithm(Algorithm::Depthwise));

@@ -5,54 +5,18 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::{Case, all_options, seeded, slack, try_options};
+use common::{Case, all_options, seeded, slack, try_options, wide_case};
 use conv::{
     Algorithm, Conv2d, Conv2dPlan, ConvError, Epilogue, KernelSet, Numerics, Options, Workspace,
 };
-use im2col::{Padding, Window};
-use proptest::prelude::*;
-use proptest::strategy::ValueTree;
+use im2col::Window;
+use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use tensor4::Tensor4;
 use testkit::relative_rms;
 
 /// How many random convolutions each algorithm runs on each set.
 const CASES: usize = 500;
-
-/// Convolutions with more pixels and channels than a tile has; many of 3x3.
-fn case() -> impl Strategy<Value = Case> {
-    let kernel = prop_oneof![
-        4 => Just((3_usize, 3_usize)),
-        1 => Just((1, 1)),
-        1 => Just((5, 5)),
-        2 => (1..=5_usize, 1..=7_usize),
-    ];
-    let plain = Just((1_usize, 1_usize, 1_usize, 1_usize));
-    let twice = Just((2_usize, 2_usize, 1_usize, 1_usize));
-    let step =
-        prop_oneof![3 => plain, 1 => twice, 2 => (1..4_usize, 1..4_usize, 1..3_usize, 1..3_usize)];
-    let pad = prop_oneof![2 => Just(0_usize), 2 => Just(1), 1 => 2..4_usize];
-    let padding = [pad.clone(), pad.clone(), pad.clone(), pad];
-    let channels = prop_oneof![
-        3 => (Just(1_usize), 1..6_usize, 1..40_usize),
-        2 => (Just(1_usize), 6..35_usize, 1..20_usize),
-        2 => (2..5_usize, 1..6_usize, 1..20_usize),
-        2 => (3..20_usize, Just(1_usize), 1..3_usize),
-        1 => (1..3_usize, 60..140_usize, 15..40_usize),
-    ];
-    let size = (1..24_usize, prop_oneof![1..24_usize, 24..80_usize]);
-    (1..=3_usize, channels, size, kernel, step, padding, any::<u64>()).prop_filter_map(
-        "the kernel does not fit",
-        |(n, (groups, group_in, group_out), (h, w), (kh, kw), (sh, sw, dh, dw), padding, seed)| {
-            let [top, left, bottom, right] = padding;
-            let padding = Padding { top, left, bottom, right };
-            let window = Window::new(kh, kw).strides(sh, sw).dilations(dh, dw).padding(padding);
-            let conv = Conv2d::new(group_in * groups, h, w, group_out * groups, window);
-            let conv = conv.groups(groups);
-            Conv2dPlan::new(conv, Options::default()).ok().map(|_| Case { n, conv, seed })
-        },
-    )
-}
 
 /// The naive result in f64 of the inputs in f32.
 fn reference(case: &Case) -> Tensor4<f64> {
@@ -86,7 +50,7 @@ fn every_algorithm_on_every_set_is_naive() {
         if enough(&ran) {
             break;
         }
-        let case = case().new_tree(&mut runner).expect("most cases fit").current();
+        let case = wide_case().new_tree(&mut runner).expect("most cases fit").current();
         let inputs = case.inputs::<f32>();
         let expected = reference(&case);
         for &options in &wanted {
@@ -168,14 +132,62 @@ fn errors_stay_within_the_documented_bounds() {
     }
 }
 
+/// Sums and weights so large that im2col + GEMM cuts them, planes below and above those that it
+/// computes side by side, with groups and without.
+#[test]
+fn im2col_and_gemm_cut_large_weights_right() {
+    let same = Window::square(3).pad(1);
+    for (n, conv) in [
+        (5, Conv2d::new(300, 5, 6, 260, same)),
+        (1, Conv2d::new(300, 21, 20, 260, same)),
+        (2, Conv2d::new(900, 4, 5, 600, same.stride(2)).groups(2)),
+        (3, Conv2d::new(40, 7, 7, 2000, same.dilation(2).pad(2))),
+        (2, Conv2d::new(1, 90, 91, 3, Window::square(83).pad(3))),
+    ] {
+        let case = Case::new(n, conv);
+        let inputs = case.inputs::<f32>();
+        let expected = reference(&case);
+        for set in KernelSet::available() {
+            let options = Options::with_algorithm(Algorithm::Im2colGemm).kernels(set);
+            let plan = try_options(conv, options).expect("it serves every convolution");
+            let (x, w, bias) = (inputs.x.view(), inputs.w.view(), Some(&inputs.bias[..]));
+            let mut workspace = Workspace::new();
+            let y = plan.forward(x, w, bias, &mut workspace).expect("it fits");
+            let error = relative_rms(y.data(), expected.data());
+            assert!(error <= 1e-6, "{error:e}: {}", plan.describe());
+
+            let packed = plan.pack_weights(w).expect("it fits");
+            let mut other = Tensor4::full(y.shape(), f32::NAN);
+            let out = other.view_mut();
+            plan.forward_packed_into(x, &packed, bias, Epilogue::Relu, out, &mut workspace)
+                .expect("it fits");
+            let relu: Vec<f32> = y.data().iter().map(|&y| y.max(0.0)).collect();
+            assert_eq!(other.data(), relu, "packed {}", plan.describe());
+        }
+    }
+}
+
 /// In f64 nothing hides a wrong transform: its error would be far above that of rounding.
 #[test]
-fn both_forms_of_winograd_are_exact_in_f64() {
+fn all_forms_of_winograd_are_exact_in_f64() {
+    const FORMS: usize = 6;
+    const ENOUGH: usize = 50;
     let mut runner = TestRunner::new(seeded());
-    let mut ran = [0; 2];
-    while ran[0] < 100 {
-        let case = case().new_tree(&mut runner).expect("most cases fit").current();
-        for (numerics, ran) in [Numerics::Fast, Numerics::Strict].into_iter().zip(&mut ran) {
+    let mut ran: BTreeMap<String, usize> = BTreeMap::new();
+    let windows = [(2, 1), (3, 1), (4, 1), (5, 1), (3, 2), (7, 2), (8, 2), (11, 4), (10, 3)];
+    for (kernel, stride) in windows.into_iter().cycle().take(10 * CASES) {
+        if ran.len() == FORMS && ran.values().all(|&n| n >= ENOUGH) {
+            return;
+        }
+        let mut case = wide_case().new_tree(&mut runner).expect("most cases fit").current();
+        let padding = case.conv.window.padding;
+        let dilated = if stride == 1 { case.conv.window.dilation_w } else { 1 };
+        case.conv.window =
+            Window::square(kernel).stride(stride).padding(padding).dilations(1, dilated);
+        if Conv2dPlan::new(case.conv, Options::default()).is_err() {
+            continue;
+        }
+        for numerics in [Numerics::Fast, Numerics::Strict] {
             let options = Options::with_algorithm(Algorithm::Winograd).numerics(numerics);
             let Some(plan) = try_options(case.conv, options) else { continue };
             let inputs = case.inputs::<f64>();
@@ -186,10 +198,12 @@ fn both_forms_of_winograd_are_exact_in_f64() {
             let expected = naive.forward(x, w, bias, &mut workspace).expect("it fits");
             let error = relative_rms(y.data(), expected.data());
             assert!(error <= 1e-14, "{error:e}: {} {case:?}", plan.describe());
-            *ran += 1;
+            let description = plan.describe();
+            let form = description.split("; as ").nth(1).expect("it names its form").to_owned();
+            *ran.entry(form).or_default() += 1;
         }
     }
-    assert_eq!(ran[0], ran[1]);
+    panic!("not every form ran {ENOUGH} times: {ran:?}");
 }
 
 #[test]

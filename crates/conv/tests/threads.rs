@@ -24,6 +24,8 @@ fn results_are_the_same_bytes_for_every_number_of_threads() {
         ("nine images", Case::new(9, Conv2d::new(5, 21, 19, 18, window))),
         ("eight images, depthwise", Case::new(8, Conv2d::new(18, 9, 9, 36, window).groups(18))),
         ("one image, depthwise", Case::new(1, Conv2d::new(18, 23, 9, 36, window).groups(18))),
+        ("several stages of weights", Case::new(5, Conv2d::new(300, 5, 6, 260, window))),
+        ("one large image, several stages", Case::new(1, Conv2d::new(300, 21, 20, 260, window))),
         ("one pixel", Case::new(1, Conv2d::new(40, 1, 1, 50, Window::square(1)))),
         ("a batch that segments do not divide", Case::new(19, Conv2d::new(2, 9, 9, 3, window))),
         ("few tiles, many channels", Case::new(3, Conv2d::new(150, 14, 13, 70, window))),

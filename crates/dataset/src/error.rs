@@ -226,6 +226,164 @@ pub enum DatasetError {
         /// How many labels fit.
         actual: usize,
     },
+    /// The sizes of an augmentation don't fit the images.
+    #[error(
+        "augmentation: {what} of {pixels} pixels does not fit images of {} x {}; at most {max} do",
+        image[0], image[1]
+    )]
+    Augmentation {
+        /// "a shift" or "a padding".
+        what: &'static str,
+        /// What was asked for.
+        pixels: usize,
+        /// Rows and columns of an image.
+        image: [usize; 2],
+        /// The largest that fits.
+        max: usize,
+    },
+    /// A mean or a deviation for another number of channels than the images have.
+    #[error(
+        "normalisation: {means} means and {deviations} deviations, the images have {channels} channel(s)"
+    )]
+    NormalizationChannels {
+        /// How many means there are.
+        means: usize,
+        /// How many standard deviations there are.
+        deviations: usize,
+        /// The channels of an image.
+        channels: usize,
+    },
+    /// A mean that is not finite, or a standard deviation that nothing can be divided by.
+    #[error(
+        "normalisation: channel {channel} has mean {mean} and standard deviation {std}; the mean \
+         must be finite, the deviation finite and above 0"
+    )]
+    NormalizationValue {
+        /// Which channel.
+        channel: usize,
+        /// Its mean.
+        mean: f32,
+        /// Its standard deviation.
+        std: f32,
+    },
+    /// Another number of class names than of classes.
+    #[error("{names} class names for {classes} classes")]
+    ClassNameCount {
+        /// The number of classes.
+        classes: usize,
+        /// The number of names.
+        names: usize,
+    },
+    /// A folder that should hold one folder per class has none.
+    #[error(
+        "{}: no class folders; expected one folder per class, with png or jpeg files in it",
+        folder.display()
+    )]
+    NoClasses {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The folder of a class has no image.
+    #[error("{}: no png or jpeg file in this class folder", folder.display())]
+    NoImages {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The folders for training and for testing have different classes.
+    #[error(
+        "{}: the class folders are {}, those to train with are {}",
+        folder.display(), join(test, ", "), join(train, ", ")
+    )]
+    ClassesDiffer {
+        /// The folder of the test images.
+        folder: PathBuf,
+        /// The classes to train with.
+        train: Vec<String>,
+        /// The classes to test with.
+        test: Vec<String>,
+    },
+    /// A class has too few images for one to be kept for the test.
+    #[error(
+        "{}: class {class} has one image only; at least 2 are needed, one of them for the test",
+        folder.display()
+    )]
+    TooFewImages {
+        /// The folder of all classes.
+        folder: PathBuf,
+        /// The class.
+        class: String,
+    },
+    /// A picture is damaged, or neither png nor jpeg.
+    #[error("{}: not a readable png or jpeg image: {source}", path.display())]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A picture has more rows or columns, or more pixels, than are read.
+    #[error(
+        "{}: {width} x {height} pixels; at most {max_side} a side and {max_pixels} in all are read",
+        path.display()
+    )]
+    ImageTooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its columns.
+        width: u32,
+        /// Its rows.
+        height: u32,
+        /// The largest number of rows or columns.
+        max_side: u32,
+        /// The largest number of pixels.
+        max_pixels: u64,
+    },
+    /// A folder of pictures with sizes that can't be.
+    #[error(
+        "image folder: pictures can't be resized to {resize} pixels at the shorter side and cropped \
+         to {} x {}: sizes run from 1 to {max}, and the crop must lie within the picture",
+        size[0], size[1]
+    )]
+    FolderSize {
+        /// Rows and columns of the crop.
+        size: [usize; 2],
+        /// The shorter side before the crop.
+        resize: usize,
+        /// The largest size.
+        max: usize,
+    },
+    /// A set would have more pixels than are kept in memory.
+    #[error("{}: {images} images of {image_len} bytes each; at most {max} bytes are read", path.display())]
+    SetTooLarge {
+        /// The folder or file.
+        path: PathBuf,
+        /// How many images there are at least.
+        images: usize,
+        /// The bytes of one.
+        image_len: usize,
+        /// The largest number of bytes.
+        max: u64,
+    },
+    /// An archive is damaged, or not a tar archive.
+    #[error("{}: the tar archive is damaged: {source}", path.display())]
+    Tar {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: io::Error,
+    },
+    /// An archive lacks a file, or has it more than once.
+    #[error("{}: the archive has {count} files {name}, expected one", path.display())]
+    ArchiveFile {
+        /// The archive.
+        path: PathBuf,
+        /// The file in it.
+        name: &'static str,
+        /// How often it was found.
+        count: usize,
+    },
     /// A set or a batch has more pixels than can be addressed.
     #[error(transparent)]
     Tensor(#[from] TensorError),

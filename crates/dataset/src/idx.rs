@@ -28,7 +28,6 @@
 //! ```
 
 use std::fmt;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -161,7 +160,7 @@ pub fn load_set(
 /// As [`read_images`]; [`DatasetError::Io`] if the file cannot be opened.
 pub fn load_images(path: impl AsRef<Path>) -> Result<Images, DatasetError> {
     let path = path.as_ref();
-    read_images(open(path)?, path)
+    read_images(crate::open(path)?, path)
 }
 
 /// Reads a file of labels.
@@ -171,7 +170,7 @@ pub fn load_images(path: impl AsRef<Path>) -> Result<Images, DatasetError> {
 /// As [`read_labels`]; [`DatasetError::Io`] if the file cannot be opened.
 pub fn load_labels(path: impl AsRef<Path>) -> Result<Labels, DatasetError> {
     let path = path.as_ref();
-    read_labels(open(path)?, path)
+    read_labels(crate::open(path)?, path)
 }
 
 /// Reads images from a stream that ends with them; `name` is what errors call it.
@@ -198,14 +197,6 @@ pub fn read_labels(reader: impl Read, name: impl AsRef<Path>) -> Result<Labels, 
     let path = name.as_ref();
     let ([_], labels) = read_idx(reader, path, "labels")?;
     Ok(Labels { path: path.to_owned(), labels })
-}
-
-fn open(path: &Path) -> Result<File, DatasetError> {
-    File::open(path).map_err(|source| DatasetError::Io {
-        path: path.to_owned(),
-        operation: "open",
-        source,
-    })
 }
 
 /// The sizes and the elements of an IDX file of `D` dimensions.
@@ -324,7 +315,7 @@ impl<'a, R: Read> Stream<'a, R> {
             .by_ref()
             .take(GZIP_MAGIC.len() as u64)
             .read_to_end(&mut start)
-            .map_err(|source| read_error(path, source))?;
+            .map_err(|source| crate::read_error(path, source))?;
         let gzip = start == GZIP_MAGIC;
         let rejoined = io::Cursor::new(start).chain(reader);
         let reader = if gzip {
@@ -376,7 +367,7 @@ impl<'a, R: Read> Stream<'a, R> {
             (Unpacked::Gzip(_), UnexpectedEof | InvalidInput | InvalidData) => {
                 DatasetError::Gzip { path: self.path.to_owned(), unpacked: self.position, source }
             }
-            _ => read_error(self.path, source),
+            _ => crate::read_error(self.path, source),
         }
     }
 
@@ -397,10 +388,6 @@ impl<'a, R: Read> Stream<'a, R> {
             Unpacked::Gzip(_) => format!("{content}, unpacked"),
         }
     }
-}
-
-fn read_error(path: &Path, source: io::Error) -> DatasetError {
-    DatasetError::Io { path: path.to_owned(), operation: "read", source }
 }
 
 #[cfg(test)]

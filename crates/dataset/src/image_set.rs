@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use tensor4::{Shape4, Tensor4, ViewMut4};
 
@@ -20,6 +21,8 @@ pub struct ImageSet {
     pixels: Vec<u8>,
     labels: Vec<u8>,
     classes: usize,
+    /// As many as there are classes, or none. Shared by the parts of a set.
+    class_names: Arc<[String]>,
 }
 
 impl ImageSet {
@@ -49,7 +52,7 @@ impl ImageSet {
             });
         }
         check_labels(Path::new("ImageSet::new"), &labels, classes)?;
-        Ok(Self { shape, pixels, labels, classes })
+        Ok(Self { shape, pixels, labels, classes, class_names: Arc::default() })
     }
 
     /// The images of one IDX file with the labels of another, as one channel each.
@@ -70,7 +73,26 @@ impl ImageSet {
         }
         check_labels(&labels.path, &labels.labels, classes)?;
         let shape = Shape4::new(images.count, 1, images.rows, images.cols)?;
-        Ok(Self { shape, pixels: images.pixels, labels: labels.labels, classes })
+        let (pixels, labels, class_names) = (images.pixels, labels.labels, Arc::default());
+        Ok(Self { shape, pixels, labels, classes, class_names })
+    }
+
+    /// The same set with a name for each class, in the order of the labels.
+    ///
+    /// # Errors
+    ///
+    /// [`DatasetError::ClassNameCount`] if there are not as many names as classes.
+    pub fn with_class_names<S: Into<String>>(
+        mut self,
+        names: impl IntoIterator<Item = S>,
+    ) -> Result<Self, DatasetError> {
+        let names: Arc<[String]> = names.into_iter().map(Into::into).collect();
+        if names.len() != self.classes {
+            let (classes, names) = (self.classes, names.len());
+            return Err(DatasetError::ClassNameCount { classes, names });
+        }
+        self.class_names = names;
+        Ok(self)
     }
 
     /// Number of images.
@@ -89,6 +111,12 @@ impl ImageSet {
     #[must_use]
     pub fn classes(&self) -> usize {
         self.classes
+    }
+
+    /// The names of the classes, in the order of the labels; empty if they have none.
+    #[must_use]
+    pub fn class_names(&self) -> &[String] {
+        &self.class_names
     }
 
     /// Channels, rows, columns of every image: `[c, h, w]`.
@@ -170,6 +198,7 @@ impl ImageSet {
             pixels: self.pixels[range.start * image_len..range.end * image_len].to_vec(),
             labels: self.labels[range].to_vec(),
             classes: self.classes,
+            class_names: Arc::clone(&self.class_names),
         }
     }
 
@@ -205,17 +234,7 @@ impl ImageSet {
         mut out: ViewMut4<'_, f32>,
         labels: &mut [usize],
     ) -> Result<(), DatasetError> {
-        let expected = self.shape.with_n(indices.len())?;
-        if out.shape() != expected {
-            return Err(DatasetError::OutputShape { expected, actual: out.shape() });
-        }
-        if labels.len() != indices.len() {
-            return Err(DatasetError::LabelsLength {
-                expected: indices.len(),
-                actual: labels.len(),
-            });
-        }
-        self.check_indices(indices)?;
+        self.check_batch(indices, out.shape(), labels.len())?;
         for (position, (&index, label)) in indices.iter().zip(labels).enumerate() {
             for (x, &pixel) in out.image_mut(position).iter_mut().zip(self.image(index)) {
                 *x = f32::from(pixel) / 255.0;
@@ -223,6 +242,23 @@ impl ImageSet {
             *label = self.label(index);
         }
         Ok(())
+    }
+
+    /// Whether a batch of the images at `indices` fits its tensor and its buffer of labels.
+    pub(crate) fn check_batch(
+        &self,
+        indices: &[usize],
+        out: Shape4,
+        labels: usize,
+    ) -> Result<(), DatasetError> {
+        let expected = self.shape.with_n(indices.len())?;
+        if out != expected {
+            return Err(DatasetError::OutputShape { expected, actual: out });
+        }
+        if labels != indices.len() {
+            return Err(DatasetError::LabelsLength { expected: indices.len(), actual: labels });
+        }
+        self.check_indices(indices)
     }
 
     fn check_indices(&self, indices: &[usize]) -> Result<(), DatasetError> {

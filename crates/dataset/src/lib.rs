@@ -1,11 +1,14 @@
 //! Data sets of labelled images for training and evaluation.
 //!
 //! An [`ImageSet`] keeps its pixels as the bytes they were read as; [`ImageSet::gather_into`]
-//! turns any choice of images into a batch of floats in [0, 1]. The order of the images is the
+//! turns any choice of images into a batch of floats in [0, 1]. A [`Loader`] also normalises them
+//! and changes them at random ([`Augmentation`]) on the way. The order of the images is the
 //! order of the file: shuffling is the business of whoever trains.
 //!
-//! - [`mnist`]: the handwritten digits, bundled with this crate or from a folder; Fashion-MNIST
-//!   and others that use the same file names as well.
+//! - [`mnist`]: the handwritten digits, bundled with this crate or from a folder; others that use
+//!   the same file names as well. [`fashion_mnist`]: clothes, in the same form.
+//! - [`cifar10`]: small photographs, in binary form or still in their archive.
+//! - [`image_folder`]: one's own pictures, png and jpeg, a folder for each class.
 //! - [`idx`]: the file format of MNIST, plain or gzipped, read with bounds on everything that a
 //!   damaged or lying file could ask for.
 //!
@@ -30,10 +33,53 @@
 
 #![forbid(unsafe_code)]
 
+mod augment;
+pub mod cifar10;
 mod error;
+pub mod fashion_mnist;
 pub mod idx;
+pub mod image_folder;
 mod image_set;
+mod loader;
 pub mod mnist;
+mod normalization;
 
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+pub use augment::{Augmentation, Border};
 pub use error::DatasetError;
 pub use image_set::ImageSet;
+pub use loader::Loader;
+pub use normalization::Normalization;
+
+/// The two parts of a data set. Their images have one shape and the same classes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dataset {
+    /// To train with.
+    pub train: ImageSet,
+    /// To test with.
+    pub test: ImageSet,
+}
+
+fn open(path: &Path) -> Result<File, DatasetError> {
+    File::open(path).map_err(|source| DatasetError::Io {
+        path: path.to_owned(),
+        operation: "open",
+        source,
+    })
+}
+
+fn read_error(path: &Path, source: io::Error) -> DatasetError {
+    DatasetError::Io { path: path.to_owned(), operation: "read", source }
+}
+
+/// So that a mistyped folder is not reported as one that lacks files.
+fn check_folder(folder: &Path) -> Result<(), DatasetError> {
+    fs::read_dir(folder).map(drop).map_err(|source| DatasetError::Io {
+        path: folder.to_owned(),
+        operation: "read the folder",
+        source,
+    })
+}

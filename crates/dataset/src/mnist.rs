@@ -7,19 +7,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::{DatasetError, ImageSet, idx};
+use crate::{Dataset, DatasetError, ImageSet, idx};
 
 /// Number of classes of MNIST: the digits.
 pub const CLASSES: usize = 10;
-
-/// The two parts of MNIST, or of a set that looks like it. Their images have one shape.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mnist {
-    /// To train with.
-    pub train: ImageSet,
-    /// To test with.
-    pub test: ImageSet,
-}
 
 /// MNIST as it is bundled with this crate, unpacked into memory (55 MB).
 ///
@@ -27,7 +18,7 @@ pub struct Mnist {
 ///
 /// None, unless the files were damaged when the crate was built: then as [`idx::load_set`].
 #[cfg(feature = "bundled-mnist")]
-pub fn bundled() -> Result<Mnist, DatasetError> {
+pub fn bundled() -> Result<Dataset, DatasetError> {
     macro_rules! file {
         ($name:literal) => {{
             let bytes =
@@ -56,14 +47,9 @@ pub fn bundled() -> Result<Mnist, DatasetError> {
 /// [`DatasetError::NotFound`], with the names that were looked for, if a file is missing;
 /// [`DatasetError::Io`] if the folder or a file cannot be read; [`DatasetError::PartsDiffer`] if
 /// training and test images differ in size; else as [`idx::load_set`].
-pub fn from_folder(folder: impl AsRef<Path>) -> Result<Mnist, DatasetError> {
+pub fn from_folder(folder: impl AsRef<Path>) -> Result<Dataset, DatasetError> {
     let folder = folder.as_ref();
-    // So that a mistyped folder is not reported as one without the files.
-    fs::read_dir(folder).map_err(|source| DatasetError::Io {
-        path: folder.to_owned(),
-        operation: "read the folder",
-        source,
-    })?;
+    crate::check_folder(folder)?;
     // All four before any is read: reading takes longer than looking.
     let train_images = find(folder, "train-images", "idx3-ubyte")?;
     let train_labels = find(folder, "train-labels", "idx1-ubyte")?;
@@ -74,7 +60,7 @@ pub fn from_folder(folder: impl AsRef<Path>) -> Result<Mnist, DatasetError> {
     parts(folder, train, test)
 }
 
-fn parts(path: &Path, train: ImageSet, test: ImageSet) -> Result<Mnist, DatasetError> {
+fn parts(path: &Path, train: ImageSet, test: ImageSet) -> Result<Dataset, DatasetError> {
     let ([_, train_h, train_w], [_, test_h, test_w]) = (train.image_shape(), test.image_shape());
     if (train_h, train_w) != (test_h, test_w) {
         return Err(DatasetError::PartsDiffer {
@@ -83,7 +69,7 @@ fn parts(path: &Path, train: ImageSet, test: ImageSet) -> Result<Mnist, DatasetE
             test: [test_h, test_w],
         });
     }
-    Ok(Mnist { train, test })
+    Ok(Dataset { train, test })
 }
 
 /// The first of the spellings of a file that `folder` has.

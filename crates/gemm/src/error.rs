@@ -126,6 +126,16 @@ pub enum GemmError {
         /// Columns of C.
         c_cols: usize,
     },
+    /// The operands were packed for the micro-kernels of different instruction sets.
+    #[error("{operation}: A is packed for {a}, B for {b}")]
+    Kernels {
+        /// The function.
+        operation: &'static str,
+        /// The instruction set of A.
+        a: &'static str,
+        /// The instruction set of B.
+        b: &'static str,
+    },
     /// A product of a batch does not fit.
     #[error("product {index} of the batch: {source}")]
     Batch {

@@ -1,4 +1,12 @@
-//! The calls into `matrixmultiply`: the only unsafe code of this crate.
+//! The calls into `matrixmultiply`, and the micro-kernels of `packed`: all unsafe code of this crate.
+
+#[allow(unsafe_code)]
+pub(crate) mod table;
+// Arrays of registers are indexed by constants once their loops are unrolled.
+#[allow(unsafe_code, clippy::needless_range_loop)]
+pub(crate) mod tile;
+#[allow(unsafe_code)]
+mod vector;
 
 use crate::{MatMut, MatRef};
 

@@ -1,6 +1,6 @@
 //! Dense matrix products, `C <- alpha A B + beta C`, for `f32` and `f64`, on one thread or on all.
 //!
-//! The arithmetic is that of the crate [`matrixmultiply`]; this crate puts checked types before
+//! The arithmetic is that of the crate [`matrixmultiply`], except in [`packed`]; this crate puts checked types before
 //! it, so that no call can read or write outside its matrices, and spreads products over the
 //! current [`rayon`] pool.
 //!
@@ -12,6 +12,8 @@
 //! - [`gemm`]: one product, on the calling thread.
 //! - [`par_gemm`]: one product, over tiles of C.
 //! - [`par_gemm_batch`]: many products, each on one thread.
+//! - [`packed`]: one product of operands that the caller has packed into buffers of their own, on a
+//!   micro-kernel of this crate; it allocates nothing.
 //! - [`naive::gemm`]: three loops, for reading and for testing the others.
 //!
 //! ```
@@ -57,6 +59,7 @@ mod kernel;
 mod layout;
 mod matrix;
 pub mod naive;
+pub mod packed;
 mod parallel;
 mod product;
 mod scalar;

@@ -90,6 +90,10 @@ impl<'a, T> MatRef<'a, T> {
         self.data
     }
 
+    pub(crate) fn layout(&self) -> Layout {
+        self.layout
+    }
+
     /// The row stride and the column stride.
     pub(crate) fn signed_strides(&self) -> [isize; 2] {
         // A stride is 0, or leads from one element of the slice to another.

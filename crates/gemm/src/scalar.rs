@@ -4,12 +4,14 @@ use std::fmt::Debug;
 use std::ops::{Add, Mul};
 
 use crate::kernel::Kernel;
+use crate::kernel::table::HasTables;
 
 /// An element of a matrix: `f32` or `f64`.
 ///
 /// The trait is sealed.
 pub trait GemmScalar:
     Kernel
+    + HasTables
     + Copy
     + Default
     + PartialEq

@@ -153,6 +153,52 @@ impl Window {
             self.same_upper(in_h, in_w);
         self.padding(Padding { top: bottom, left: right, bottom: top, right: left })
     }
+
+    /// The same window with as much more padding at the bottom and the right as gives the rows and
+    /// columns that do not fill a window an output of their own: PyTorch's `ceil_mode` of pools. A
+    /// window that would begin beyond the image and the padding before it is not added.
+    ///
+    /// Set stride, dilation and padding first.
+    ///
+    /// ```
+    /// use im2col::{ConvGeometry, Window};
+    ///
+    /// let window = Window::square(3).stride(2);
+    /// let g = ConvGeometry::new(1, 8, 7, window)?;
+    /// assert_eq!((g.out_h(), g.out_w()), (3, 3));
+    /// let g = ConvGeometry::new(1, 8, 7, window.complete(8, 7))?;
+    /// assert_eq!((g.out_h(), g.out_w()), (4, 3));
+    /// # Ok::<(), im2col::GeometryError>(())
+    /// ```
+    #[must_use]
+    pub const fn complete(self, in_h: usize, in_w: usize) -> Self {
+        let Padding { top, left, bottom, right } = self.padding;
+        let h = completed(in_h, self.kernel_h, self.stride_h, self.dilation_h, [top, bottom]);
+        let w = completed(in_w, self.kernel_w, self.stride_w, self.dilation_w, [left, right]);
+        self.padding(Padding { top, left, bottom: h, right: w })
+    }
+}
+
+/// The padding after `len` pixels that completes the last window that they reach into. What the
+/// geometry refuses is left as it is.
+const fn completed(
+    len: usize,
+    kernel: usize,
+    stride: usize,
+    dilation: usize,
+    [before, after]: [usize; 2],
+) -> usize {
+    if kernel == 0 || stride == 0 {
+        return after;
+    }
+    let padded = len.saturating_add(before).saturating_add(after);
+    let extent = (kernel - 1).saturating_mul(dilation).saturating_add(1);
+    let Some(reach) = padded.saturating_add(stride - 1).checked_sub(extent) else { return after };
+    let mut start = reach / stride * stride;
+    if start >= len.saturating_add(before) {
+        start = start.saturating_sub(stride);
+    }
+    after.saturating_add(start.saturating_add(extent).saturating_sub(padded))
 }
 
 /// The padding of both sides together that makes the output `ceil(len / stride)`:

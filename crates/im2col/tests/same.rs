@@ -67,3 +67,39 @@ fn windows_of_nothing_and_sizes_that_overflow_are_refused_later() {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn a_completed_window_leaves_no_pixel_out_and_begins_on_one(
+        (in_h, in_w) in (1..20_usize, 1..20_usize),
+        (kernel_h, kernel_w) in (1..8_usize, 1..8_usize),
+        (stride_h, stride_w) in (1..6_usize, 1..6_usize),
+        (dilation_h, dilation_w) in (1..3_usize, 1..3_usize),
+        pads in prop::array::uniform4(0..4_usize),
+    ) {
+        let [top, left, bottom, right] = pads;
+        let window = Window::new(kernel_h, kernel_w)
+            .strides(stride_h, stride_w)
+            .dilations(dilation_h, dilation_w)
+            .padding(Padding { top, left, bottom, right });
+        let completed = window.complete(in_h, in_w);
+        // PyTorch's rule, rounded up, less a window that begins behind the image. Where the padding
+        // after the image is larger than PyTorch allows, windows that it fills alone remain.
+        let output = |len: usize, kernel: usize, stride: usize, dilation: usize, before: usize, after: usize| {
+            let (padded, extent) = (len + before + after, dilation * (kernel - 1) + 1);
+            let up = (padded + stride - 1).checked_sub(extent)? / stride + 1;
+            let up = if (up - 1) * stride >= len + before { up - 1 } else { up };
+            let down = padded.checked_sub(extent).map_or(0, |reach| reach / stride + 1);
+            Some(up.max(down)).filter(|&out| out > 0)
+        };
+        let h = output(in_h, kernel_h, stride_h, dilation_h, top, bottom);
+        let w = output(in_w, kernel_w, stride_w, dilation_w, left, right);
+        match (ConvGeometry::new(1, in_h, in_w, completed), h, w) {
+            (Ok(g), Some(h), Some(w)) => prop_assert_eq!((g.out_h(), g.out_w()), (h, w)),
+            (Err(_), h, w) => prop_assert!(h.is_none() || w.is_none()),
+            (Ok(g), ..) => prop_assert!(false, "{g:?}"),
+        }
+        let Padding { top: t, left: l, bottom: b, right: r } = completed.padding;
+        prop_assert!((t, l) == (top, left) && b >= bottom && r >= right);
+    }
+}

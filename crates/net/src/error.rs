@@ -104,6 +104,15 @@ pub enum NetError {
         /// The step after which it was found, counted from 1 over the whole training.
         step: u64,
     },
+    /// A batch that is to be normalised and has one value per channel.
+    #[error(
+        "{layer}: one value per channel has no variance to be normalised by; \
+         a batch of at least 2 images would fit"
+    )]
+    NoVariance {
+        /// The layer.
+        layer: String,
+    },
     /// A setting out of its range.
     #[error("{setting} is {value}; {allowed}")]
     Setting {
@@ -166,6 +175,45 @@ pub enum Misfit {
         out_h: usize,
         /// Output column.
         out_w: usize,
+    },
+    /// More padding than the image can give pixels for.
+    #[error("{pad} rows or columns of {mode} padding {side}; at most {limit} would fit")]
+    Padding {
+        /// The kind of padding.
+        mode: &'static str,
+        /// Where: `above`, `below`, `left` or `right`.
+        side: &'static str,
+        /// How many rows or columns.
+        pad: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// A filter of a connection table that sees nothing.
+    #[error("filter {filter} of the connection table sees no channel; at least one would fit")]
+    Unconnected {
+        /// The filter, from 0.
+        filter: usize,
+    },
+    /// A filter of a connection table that sees a channel that does not arrive.
+    #[error(
+        "filter {filter} of the connection table sees channel {channel}, counted from 0, \
+         but {channels} channels arrive"
+    )]
+    NoSuchChannel {
+        /// The filter, from 0.
+        filter: usize,
+        /// The channel, from 0.
+        channel: usize,
+        /// How many channels arrive.
+        channels: usize,
+    },
+    /// A filter of a connection table that names a channel twice.
+    #[error("filter {filter} of the connection table sees channel {channel} twice; once would do")]
+    ConnectedTwice {
+        /// The filter, from 0.
+        filter: usize,
+        /// The channel, from 0.
+        channel: usize,
     },
     /// An affine layer was told to expect another number of features.
     #[error("affine: {actual} features arrive, {expected} are expected")]

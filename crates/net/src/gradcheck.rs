@@ -82,6 +82,9 @@ pub fn gradient_check(
     for index in 0..net.parameters().count() {
         let parameter = |net: &Sequential<f64>| net.parameters().nth(index).cloned();
         let Some(parameter) = parameter(net) else { break };
+        if !parameter.is_trained() {
+            continue;
+        }
         let mut worst = Worst::default();
         for element in draw(parameter.shape().len()) {
             let set = |net: &mut Sequential<f64>, value: f64| {

@@ -28,6 +28,9 @@ pub enum Init {
     HeNormal,
     /// Uniform in `±sqrt(6 / fan_in)`. The same paper.
     HeUniform,
+    /// 0 throughout, whatever a layer asks for: for a network whose weights are to be read from a
+    /// file, or of which only the shapes are of interest. Draws nothing.
+    Zeros,
 }
 
 impl Init {
@@ -50,6 +53,15 @@ impl Init {
             Self::XavierUniform => uniform((6.0 / (fan_in + fan_out)).sqrt()),
             Self::HeNormal => normal((2.0 / fan_in).sqrt()),
             Self::HeUniform => uniform((6.0 / fan_in).sqrt()),
+            Self::Zeros => Tensor4::zeros(shape),
+        }
+    }
+
+    /// That of the layer, if it has one of its own, or that of the network.
+    pub(crate) fn choose(layer: Option<Self>, network: Self) -> Self {
+        match network {
+            Self::Zeros => Self::Zeros,
+            _ => layer.unwrap_or(network),
         }
     }
 }

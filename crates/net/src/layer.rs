@@ -29,13 +29,37 @@ pub struct State<T> {
     pub indices: Vec<u32>,
     /// The mode of the last forward pass, for layers that differ by it.
     pub step: Option<u64>,
+    /// Numbers of the forward pass that the backward pass needs again, such as the mean of a
+    /// batch.
+    pub values: Vec<T>,
+    /// Whether the last forward pass has yet to be counted in a running statistic.
+    pub pending: bool,
 }
 
 impl<T: NetScalar> State<T> {
     /// An empty state.
     #[must_use]
     pub fn new() -> Self {
-        Self { workspace: Workspace::new(), indices: Vec::new(), step: None }
+        Self {
+            workspace: Workspace::new(),
+            indices: Vec::new(),
+            step: None,
+            values: Vec::new(),
+            pending: false,
+        }
+    }
+
+    /// The first `len` of the [`values`](Self::values), as many as that if there were fewer.
+    pub(crate) fn values_mut(&mut self, len: usize) -> &mut [T] {
+        Self::grown(&mut self.values, len)
+    }
+
+    /// As [`values_mut`](Self::values_mut), to be used beside other parts of a state.
+    pub(crate) fn grown(values: &mut Vec<T>, len: usize) -> &mut [T] {
+        if values.len() < len {
+            values.resize(len, T::ZERO);
+        }
+        &mut values[..len]
     }
 }
 
@@ -96,7 +120,8 @@ pub trait Layer<T: NetScalar>: Send + Sync {
         state: &mut State<T>,
     ) -> Result<(), NetError>;
 
-    /// What training changes, if anything: weight, then bias.
+    /// What belongs to the layer's weights, if anything: weight, then bias, then statistics that
+    /// are [not trained](Parameter::is_trained).
     fn parameters(&self) -> &[Parameter<T>] {
         &[]
     }

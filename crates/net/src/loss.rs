@@ -35,9 +35,28 @@ impl SoftmaxCrossEntropy {
         self,
         logits: View4<'_, T>,
         labels: &[usize],
+        dlogits: Option<ViewMut4<'_, T>>,
+    ) -> Result<BatchLoss, NetError> {
+        self.smoothed_loss(0.0, logits, labels, dlogits)
+    }
+
+    /// As [`loss`](Self::loss), with labels of which the part `smoothing` is spread evenly over
+    /// all classes: the target is `(1 - smoothing) * onehot(label) + smoothing / classes`, and the
+    /// gradient `(softmax(z) - target) / N`. Szegedy et al., "Rethinking the Inception
+    /// Architecture for Computer Vision", 2015, section 7.
+    ///
+    /// # Errors
+    ///
+    /// As [`loss`](Self::loss); [`NetError::Setting`] if `smoothing` is not from 0 to 1.
+    pub fn smoothed_loss<T: NetScalar>(
+        self,
+        smoothing: f64,
+        logits: View4<'_, T>,
+        labels: &[usize],
         mut dlogits: Option<ViewMut4<'_, T>>,
     ) -> Result<BatchLoss, NetError> {
         const OPERATION: &str = "softmax cross-entropy";
+        check_smoothing(smoothing)?;
         let (n, classes) = (logits.shape().n(), logits.shape().image_len());
         if labels.len() != n {
             let (operation, labels) = (OPERATION, labels.len());
@@ -56,6 +75,11 @@ impl SoftmaxCrossEntropy {
             let max = maximum(z);
             let sum: T = z.iter().map(|&z| (z - max).exp()).sum();
             total += (sum.ln() - (z[label] - max)).to_f64();
+            if smoothing != 0.0 {
+                // The other classes' share: the mean of all logits stands in for the label's.
+                let mean: T = z.iter().map(|&z| z - max).sum::<T>() / T::from_usize(classes);
+                total += smoothing * (z[label] - max - mean).to_f64();
+            }
             correct += usize::from(first_maximum(z) == Some(label));
             if let Some(dlogits) = &mut dlogits {
                 let scale = T::ONE / (sum * T::from_usize(n));
@@ -63,7 +87,11 @@ impl SoftmaxCrossEntropy {
                 for (dz, &z) in dz.iter_mut().zip(z) {
                     *dz = (z - max).exp() * scale;
                 }
-                dz[label] -= T::ONE / T::from_usize(n);
+                dz[label] -= T::from_f64(1.0 - smoothing) / T::from_usize(n);
+                if smoothing != 0.0 {
+                    let share = T::from_f64(smoothing / classes as f64) / T::from_usize(n);
+                    dz.iter_mut().for_each(|dz| *dz -= share);
+                }
             }
         }
         Ok(BatchLoss { mean: total / n as f64, correct, images: n })
@@ -87,6 +115,15 @@ impl SoftmaxCrossEntropy {
         }
         probabilities
     }
+}
+
+/// Whether a part of a label can be spread over all classes.
+pub(crate) fn check_smoothing(smoothing: f64) -> Result<(), NetError> {
+    if (0.0..=1.0).contains(&smoothing) {
+        return Ok(());
+    }
+    let (setting, allowed) = ("the label smoothing", "at least 0 and at most 1 would fit");
+    Err(NetError::Setting { setting, value: smoothing, allowed })
 }
 
 /// The largest value; NaN if one is NaN, so that the loss shows it.

@@ -142,6 +142,19 @@ impl Rule {
         }
     }
 
+    /// The same rule at another learning rate.
+    #[must_use]
+    pub const fn with_learning_rate(mut self, rate: f64) -> Self {
+        match &mut self {
+            Self::Sgd { lr, .. }
+            | Self::AdaGrad { lr, .. }
+            | Self::RmsProp { lr, .. }
+            | Self::Adam { lr, .. }
+            | Self::AdamW { lr, .. } => *lr = rate,
+        }
+        self
+    }
+
     /// Whether every number is finite, rates and eps are not negative, and betas lie below 1.
     fn validate(self) -> Result<(), NetError> {
         let at_least_0 = |setting, value: f64| {

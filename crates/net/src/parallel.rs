@@ -2,8 +2,46 @@
 
 use rayon::prelude::*;
 
+use crate::NetScalar;
+
 /// Elements per task: enough that a task costs more than to hand it out.
 const BLOCK: usize = 1 << 13;
+
+/// How many planes of so many pixels one task takes: about as many as [`BLOCK`] elements.
+pub(crate) fn planes_per_task(plane_len: usize) -> usize {
+    BLOCK / plane_len.max(1) + 1
+}
+
+/// The sum of `f(a)` over the elements, in `f64` and in an order of its own: eight sums side by
+/// side, then these.
+pub(crate) fn sum_of<T: NetScalar>(a: &[T], f: impl Fn(f64) -> f64) -> f64 {
+    let mut sums = [0.0; 8];
+    let (blocks, rest) = a.as_chunks::<8>();
+    for block in blocks {
+        for (sum, &a) in sums.iter_mut().zip(block) {
+            *sum += f(a.to_f64());
+        }
+    }
+    sums.iter().sum::<f64>() + rest.iter().map(|&a| f(a.to_f64())).sum::<f64>()
+}
+
+/// As [`sum_of`], of `f(a, b)` over the elements at the same place.
+///
+/// # Panics
+///
+/// If the lengths differ.
+pub(crate) fn sum_of_pairs<T: NetScalar>(a: &[T], b: &[T], f: impl Fn(f64, f64) -> f64) -> f64 {
+    assert_eq!(a.len(), b.len());
+    let mut sums = [0.0; 8];
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    for (a, b) in a.iter().zip(b) {
+        for ((sum, &a), &b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += f(a.to_f64(), b.to_f64());
+        }
+    }
+    let rest = a_rest.iter().zip(b_rest).map(|(&a, &b)| f(a.to_f64(), b.to_f64()));
+    sums.iter().sum::<f64>() + rest.sum::<f64>()
+}
 
 /// Replaces each element `y` by `f(x)` of the element `x` at the same place.
 ///

@@ -4,7 +4,8 @@ use tensor4::{Shape4, Tensor4};
 
 use crate::NetScalar;
 
-/// A tensor that training changes, and the gradient of the loss by it.
+/// A tensor that training changes, and the gradient of the loss by it; or one that is
+/// [kept beside](Parameter::statistic) such tensors.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parameter<T> {
     name: String,
@@ -12,6 +13,7 @@ pub struct Parameter<T> {
     grad: Tensor4<T>,
     /// The sizes as others write them: `[OC, C, KH, KW]`, `[out, in]`, `[OC]`.
     dims: Vec<usize>,
+    trained: bool,
 }
 
 impl<T: NetScalar> Parameter<T> {
@@ -30,7 +32,24 @@ impl<T: NetScalar> Parameter<T> {
         assert!(beyond.iter().all(|&size| size == 1), "rank {rank} of shape {}", value.shape());
         let dims = dims.to_vec();
         let grad = Tensor4::zeros(value.shape());
-        Self { name: name.into(), value, grad, dims }
+        Self { name: name.into(), value, grad, dims, trained: true }
+    }
+
+    /// As [`new`](Self::new), for what is saved and loaded with the weights but not changed by an
+    /// optimiser, such as the running mean of a normalisation. Its gradient stays 0.
+    ///
+    /// # Panics
+    ///
+    /// As [`new`](Self::new).
+    #[must_use]
+    pub fn statistic(name: impl Into<String>, value: Tensor4<T>, rank: usize) -> Self {
+        Self { trained: false, ..Self::new(name, value, rank) }
+    }
+
+    /// Whether an optimiser changes it.
+    #[must_use]
+    pub fn is_trained(&self) -> bool {
+        self.trained
     }
 
     /// The name, such as `conv1.weight`.

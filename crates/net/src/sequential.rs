@@ -71,7 +71,7 @@ impl<T: NetScalar> Sequential<T> {
     /// How many numbers training changes.
     #[must_use]
     pub fn parameter_count(&self) -> usize {
-        self.parameters().map(|parameter| parameter.shape().len()).sum()
+        count(self.parameters())
     }
 
     /// The table of the network, one line per layer.
@@ -89,7 +89,7 @@ impl<T: NetScalar> Sequential<T> {
                 name: layer.name().to_owned(),
                 kind: layer.describe(),
                 output: shape,
-                parameters: layer.parameters().iter().map(|p| p.shape().len()).sum(),
+                parameters: count(layer.parameters().iter()),
                 multiply_adds,
             });
         }
@@ -246,6 +246,9 @@ impl<T: NetScalar> Sequential<T> {
     pub fn update(&mut self, optimizer: &mut Optimizer<T>) {
         optimizer.begin_step();
         for (index, parameter) in self.parameters_mut().enumerate() {
+            if !parameter.is_trained() {
+                continue;
+            }
             let (value, grad) = parameter.value_mut_and_grad();
             optimizer.update(index, value, grad);
         }
@@ -302,6 +305,11 @@ impl<T: NetScalar> Sequential<T> {
         }
         Ok(())
     }
+}
+
+/// How many numbers of the parameters training changes.
+fn count<'a, T: NetScalar>(parameters: impl Iterator<Item = &'a Parameter<T>>) -> usize {
+    parameters.filter(|p| p.is_trained()).map(|p| p.shape().len()).sum()
 }
 
 impl<T: NetScalar> std::fmt::Debug for Sequential<T> {

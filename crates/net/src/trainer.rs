@@ -5,6 +5,7 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::seq::SliceRandom;
 
 use crate::average::Average;
+use crate::loss::check_smoothing;
 use crate::tape::Buffer;
 use crate::{
     Mode, NetError, NetScalar, Optimizer, Samples, Seeds, Sequential, SoftmaxCrossEntropy, Tape,
@@ -31,6 +32,10 @@ pub struct TrainOptions {
     /// (`step / (step + 10)`), so that the weights of the beginning are soon forgotten. Polyak
     /// and Juditsky, "Acceleration of stochastic approximation by averaging", 1992.
     pub average: Option<f64>,
+    /// How much of each label is spread over all classes in training; see
+    /// [`SoftmaxCrossEntropy::smoothed_loss`]. The loss of a step is then the smoothed one, that
+    /// of an evaluation is not.
+    pub label_smoothing: f64,
 }
 
 /// How the learning rate changes over the training.
@@ -45,6 +50,15 @@ pub enum Schedule {
 }
 
 impl Schedule {
+    /// The name in tables and files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Constant => "constant",
+            Self::Linear => "linear",
+        }
+    }
+
     /// What the learning rate is multiplied by in a step, counted from 1, of so many.
     #[must_use]
     pub fn scale(self, step: u64, steps: u64) -> f64 {
@@ -65,6 +79,7 @@ impl Default for TrainOptions {
             seed: 0,
             schedule: Schedule::Constant,
             average: None,
+            label_smoothing: 0.0,
         }
     }
 }
@@ -92,6 +107,12 @@ impl TrainOptions {
     #[must_use]
     pub const fn average(self, average: Option<f64>) -> Self {
         Self { average, ..self }
+    }
+
+    /// The same with so much of each label spread over all classes.
+    #[must_use]
+    pub const fn label_smoothing(self, label_smoothing: f64) -> Self {
+        Self { label_smoothing, ..self }
     }
 
     /// The same with another order of the images.
@@ -220,7 +241,8 @@ impl<T: NetScalar> Trainer<T> {
     ///
     /// # Errors
     ///
-    /// [`NetError::Setting`] if a batch size is 0, or the rule or the average out of its range.
+    /// [`NetError::Setting`] if a batch size is 0, or the rule, the average or the smoothing out of
+    /// its range.
     pub fn new(options: TrainOptions, rule: crate::Rule) -> Result<Self, NetError> {
         for (setting, size) in [
             ("the batch size", options.batch_size),
@@ -235,6 +257,7 @@ impl<T: NetScalar> Trainer<T> {
             let allowed = "at least 0 and less than 1 would fit";
             return Err(NetError::Setting { setting: "the average's decay", value, allowed });
         }
+        check_smoothing(options.label_smoothing)?;
         Ok(Self { options, optimizer: Optimizer::new(rule)?, step: 0 })
     }
 
@@ -310,7 +333,9 @@ impl<T: NetScalar> Trainer<T> {
             let logits = net.forward(batch.x.view(), tape, Mode::Train { step: self.step })?;
             batch.dlogits.set_shape(logits.shape());
             let dlogits = Some(batch.dlogits.view_mut());
-            let loss = SoftmaxCrossEntropy.loss(logits, &batch.labels, dlogits)?;
+            let smoothing = self.options.label_smoothing;
+            let loss =
+                SoftmaxCrossEntropy.smoothed_loss(smoothing, logits, &batch.labels, dlogits)?;
             if !loss.mean.is_finite() {
                 let (step, loss) = (self.step, loss.mean);
                 return Err(NetError::NonFiniteLoss { step, epoch, loss });

@@ -2,67 +2,27 @@
 
 mod common;
 
-use common::{Named, bits, gradient_bits, load, one_layer, run};
+use common::golden::{check, check_in};
 use conv::Algorithm;
 use im2col::{Padding, Window};
-use net::{LayerSpec, SoftmaxCrossEntropy, Tape, layers};
+use net::{SoftmaxCrossEntropy, layers};
 use tensor4::Tensor4;
 use testkit::{Golden, assert_close};
 
 const TOLERANCE: f64 = 1e-12;
 
-/// Runs the layer on `x` and `dy` of the case and compares all that comes out. The output itself
-/// must be exact if `exact` says so.
-#[track_caller]
-fn check(golden: &Golden, case: &str, layer: impl LayerSpec<f64> + 'static, exact: bool) {
-    let name = |what: &str| format!("{case}.{what}");
-    let tensor = |what: &str| golden.tensor(&name(what));
-    let (x, y, dy) = (tensor("x"), tensor("y"), tensor("dy"));
-    let mut net = one_layer(x.shape(), layer);
-    let with_weights = net.parameters().count() == 2;
-    if with_weights {
-        let named = |file: &str, ours: &str| -> Named<f64> {
-            let file = name(file);
-            (ours.to_owned(), golden.dims(&file), golden.values(&file))
-        };
-        load(&mut net, &[named("w", "layer.weight"), named("b", "layer.bias")]);
-    }
-
-    let mut tape = Tape::new();
-    let (actual, dx) = run(&mut net, &x, &dy, &mut tape);
-    assert_eq!(actual.shape(), y.shape(), "{case}");
-    let output_tolerance = if exact { 0.0 } else { TOLERANCE };
-    assert_close(&name("y"), actual.data(), y.data(), output_tolerance);
-    assert_eq!(dx.shape(), x.shape(), "{case}");
-    assert_close(&name("dx"), dx.data(), tensor("dx").data(), TOLERANCE);
-    if with_weights {
-        for (ours, file) in [("layer.weight", "dw"), ("layer.bias", "db")] {
-            let parameter = net.parameter(ours).expect("the layer has weight and bias");
-            assert_eq!(parameter.dims(), golden.dims(&name(file)), "{case}.{file}");
-            assert_close(
-                &name(file),
-                parameter.grad().data(),
-                &golden.values(&name(file)),
-                TOLERANCE,
-            );
-        }
-    }
-
-    // Again without the gradient by the input, over gradients that are there already.
-    let before = gradient_bits(&net);
-    net.backward(dy.view(), &mut tape).expect("the tape may be used again");
-    assert_eq!(gradient_bits(&net), before, "{case}: gradients are overwritten");
-    let predicted = net.predict(x.view()).expect("x fits");
-    assert_eq!(bits(predicted.data()), bits(actual.data()), "{case}: in evaluation as in training");
-}
-
 #[test]
 fn activations() {
     let golden = Golden::load("activations");
-    assert_eq!(golden.cases(), ["relu", "sigmoid", "tanh"]);
-    check(&golden, "relu", layers::relu(), true);
-    check(&golden, "sigmoid", layers::sigmoid(), false);
-    check(&golden, "tanh", layers::tanh(), false);
+    assert_eq!(golden.cases(), ["leaky_relu", "leaky_relu_steep", "relu", "sigmoid", "tanh"]);
+    // Its edges are numbers that f32 has not.
+    check_in::<f64>(&golden, "relu", layers::relu(), 0.0, 0.0);
+    check(&golden, "sigmoid", &layers::sigmoid(), false);
+    check(&golden, "tanh", &layers::tanh(), false);
+    for case in ["leaky_relu", "leaky_relu_steep"] {
+        let slope = golden.scalar(&format!("{case}.slope"));
+        check(&golden, case, &layers::leaky_relu(slope), true);
+    }
 }
 
 #[test]
@@ -72,7 +32,7 @@ fn affine() {
     assert_eq!(cases, ["a00", "a01", "a02"]);
     for case in &cases {
         let dims = golden.dims(&format!("{case}.w"));
-        check(&golden, case, layers::affine(dims[0]).in_features(dims[1]), false);
+        check(&golden, case, &layers::affine(dims[0]).in_features(dims[1]), false);
     }
 }
 
@@ -97,7 +57,7 @@ fn conv2d() {
             [Algorithm::Auto, Algorithm::Naive, Algorithm::Im2colGemm, Algorithm::Direct]
         {
             let layer = layers::conv2d(filters, window).groups(groups).algorithm(algorithm);
-            check(&golden, case, layer, false);
+            check(&golden, case, &layer, false);
         }
     }
 }
@@ -116,14 +76,14 @@ fn pools() {
             .strides(stride_h, stride_w)
             .padding(Padding::symmetric(pad_h, pad_w));
         if case.starts_with("max_") {
-            check(&golden, case, layers::max_pool2d(window), true);
+            check(&golden, case, &layers::max_pool2d(window), true);
             max += 1;
         } else if case.starts_with("avg_without_pad_") {
-            check(&golden, case, layers::avg_pool2d(window).count_include_pad(false), false);
+            check(&golden, case, &layers::avg_pool2d(window).count_include_pad(false), false);
             avg_without_pad += 1;
         } else {
             assert!(case.starts_with("avg_"), "{case}");
-            check(&golden, case, layers::avg_pool2d(window), false);
+            check(&golden, case, &layers::avg_pool2d(window), false);
             avg += 1;
         }
     }

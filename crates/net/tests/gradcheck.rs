@@ -2,9 +2,10 @@
 
 mod common;
 
-use common::parameter_bits;
+use common::bits;
 use im2col::{Padding, Window};
-use net::models::SimpleConvNet;
+use net::layers::PadMode;
+use net::models::{AlexNetSmall, LeNet5, SimpleConvNet};
 use net::{
     Gradient, GradientCheck, GradientError, Init, Layer, LayerSpec, Misfit, Mode, NetError, Seeds,
     Sequential, State, Tape, gradient_check, layers,
@@ -31,19 +32,24 @@ fn errors(net: &mut Sequential<f64>, labels: &[usize], elements: usize) -> Vec<G
 fn check(mut net: Sequential<f64>, labels: &[usize], elements: usize) {
     // A bias of 0 would leave a window of zeros exactly at the kink of ReLU.
     for (i, parameter) in net.parameters_mut().enumerate() {
-        if parameter.dims().len() == 1 {
+        if parameter.name().ends_with(".bias") {
             let values = values::<f64>(parameter.shape().len(), i as u64);
             for (bias, value) in parameter.value_mut().iter_mut().zip(values) {
                 *bias = 0.1 * value;
             }
         }
     }
-    let before = parameter_bits(&net);
+    let trained = |net: &Sequential<f64>| -> Vec<u64> {
+        let trained = net.parameters().filter(|p| p.is_trained());
+        trained.flat_map(|p| bits(p.value().data())).collect()
+    };
+    let before = trained(&net);
     let errors = errors(&mut net, labels, elements);
-    assert_eq!(parameter_bits(&net), before, "the check changed the weights");
+    assert_eq!(trained(&net), before, "the check changed the weights");
 
     let image_len = net.input_shape().len();
-    let parameters = net.parameters().map(|p| (p.name().to_owned(), p.shape().len()));
+    let parameters = net.parameters().filter(|p| p.is_trained());
+    let parameters = parameters.map(|p| (p.name().to_owned(), p.shape().len()));
     let expected = parameters.chain([("input".to_owned(), labels.len() * image_len)]);
     let expected: Vec<_> = expected.map(|(name, len)| (name, len.min(elements))).collect();
     let checked: Vec<_> = errors.iter().map(|e| (e.name.clone(), e.checked)).collect();
@@ -52,7 +58,8 @@ fn check(mut net: Sequential<f64>, labels: &[usize], elements: usize) {
         assert!(error.relative <= TOLERANCE, "{error:?}");
     }
     // A gradient of 0 everywhere would agree with a network that says the same of everything.
-    assert!(net.parameters().all(|p| p.grad().data().iter().any(|&g| g != 0.0)));
+    let mut trained = net.parameters().filter(|p| p.is_trained());
+    assert!(trained.all(|p| p.grad().data().iter().any(|&g| g != 0.0)));
 }
 
 #[test]
@@ -118,6 +125,64 @@ fn overlapping_maximum_pools() {
         .build(5)
         .expect("the layers fit");
     check(net, &[1, 3, 0], 80);
+}
+
+#[test]
+fn lenet5_as_published_and_modern() {
+    let mut published = LeNet5::published().build(7).expect("the layers fit");
+    // Four sigmoids leave less of a gradient than numerical differentiation needs.
+    for parameter in published.parameters_mut().filter(|p| p.name().ends_with(".weight")) {
+        parameter.value_mut().iter_mut().for_each(|weight| *weight *= 3.0);
+    }
+    check(published, &[3, 9], 10);
+    check(LeNet5::modern().input(2, 30, 33).classes(4).build(8).expect("the layers fit"), &[3], 10);
+}
+
+/// Grouped convolutions, response normalisation, overlapping pools and dropout.
+#[test]
+fn alexnet_for_small_images() {
+    let net = AlexNetSmall::default().input(2, 16, 15).classes(4).hidden(20);
+    check(net.build(9).expect("the layers fit"), &[3, 0], 8);
+}
+
+#[test]
+fn normalisations_over_batch_and_channels() {
+    let net = Sequential::builder(2, 7, 6)
+        .add(layers::batch_norm2d())
+        .add(layers::conv2d(6, Window::square(3)).same().groups(2))
+        .add(layers::leaky_relu(0.1))
+        .add(layers::local_response_norm(4).alpha(2.0).beta(0.6))
+        .add(layers::conv2d(5, Window::square(2).stride(2)).same_lower())
+        .add(layers::tanh())
+        .add(layers::local_response_norm(3).alpha(1.5).k(0.8))
+        .add(layers::batch_norm2d().eps(0.1))
+        .add(layers::global_avg_pool2d())
+        .add(layers::affine(4))
+        .build(10)
+        .expect("the layers fit");
+    check(net, &[3, 1, 0, 2, 2], 60);
+}
+
+#[test]
+fn padding_of_every_kind_and_pools_in_ceil_mode() {
+    let pad = |mode| layers::pad2d(Padding { top: 2, left: 0, bottom: 1, right: 3 }, mode);
+    let table = [vec![0, 1], vec![2], vec![2, 0]];
+    let net = Sequential::builder(3, 6, 5)
+        .add(pad(PadMode::Reflect))
+        .add(layers::table_conv2d(table, Window::new(2, 3)))
+        .add(pad(PadMode::Replicate))
+        .add(layers::avg_pool2d(Window::square(3).stride(2).pad(1)).ceil_mode(true))
+        .add(layers::tanh())
+        .add(pad(PadMode::Circular))
+        .add(layers::max_pool2d(Window::square(3).stride(2)).ceil_mode(true))
+        .add(pad(PadMode::Constant(0.7)))
+        .add(layers::subsample2d(Window::square(2).stride(2)))
+        .add(layers::sigmoid())
+        .add(layers::affine(4))
+        .add(layers::log_softmax())
+        .build(11)
+        .expect("the layers fit");
+    check(net, &[3, 1], 60);
 }
 
 /// From this many images on a convolution runs in another order.

@@ -4,6 +4,7 @@ mod common;
 
 use common::{bits, gradient_bits, one_layer, run};
 use im2col::{Padding, Window};
+use net::layers::PadMode;
 use net::{Init, Mode, NetScalar, Sequential, Tape, layers};
 use proptest::prelude::*;
 use tensor4::{Shape4, Tensor4};
@@ -15,7 +16,12 @@ fn network<T: NetScalar>([c, h, w]: [usize; 3], seed: u64) -> Sequential<T> {
         .init(Init::XavierUniform)
         .add(layers::conv2d(4, Window::square(3).pad(1)))
         .add(layers::relu())
+        .add(layers::batch_norm2d())
+        .add(layers::local_response_norm(3))
         .add(layers::max_pool2d(Window::square(2).stride(2)))
+        .add(layers::pad2d(Padding::uniform(1), PadMode::Circular))
+        .add(layers::subsample2d(Window::square(3)))
+        .add(layers::leaky_relu(0.1))
         .add(layers::conv2d(6, Window::square(2).pad(1)).groups(2))
         .add(layers::sigmoid())
         .add(layers::avg_pool2d(Window::square(3).stride(2).pad(1)))
@@ -25,6 +31,7 @@ fn network<T: NetScalar>([c, h, w]: [usize; 3], seed: u64) -> Sequential<T> {
         .add(layers::affine(9))
         .add(layers::tanh())
         .add(layers::affine(5))
+        .add(layers::log_softmax())
         .build(seed)
         .expect("the layers fit")
 }
@@ -324,12 +331,28 @@ fn the_table_of_a_network_is_what_runs() {
     assert_eq!(
         names,
         [
-            "conv1", "relu1", "pool1", "conv2", "sigmoid1", "pool2", "pool3", "flatten1",
-            "dropout1", "affine1", "tanh1", "affine2"
+            "conv1",
+            "relu1",
+            "bn1",
+            "lrn1",
+            "pool1",
+            "pad1",
+            "subsample1",
+            "leakyrelu1",
+            "conv2",
+            "sigmoid1",
+            "pool2",
+            "pool3",
+            "flatten1",
+            "dropout1",
+            "affine1",
+            "tanh1",
+            "affine2",
+            "logsoftmax1"
         ]
     );
     assert_eq!(table.iter().map(|line| line.parameters).sum::<usize>(), net.parameter_count());
     // 4 filters over (2, 3, 3) at 9x8 places, and 9 sums of 5 outputs.
     assert_eq!(table[0].multiply_adds, 4 * 2 * 9 * 9 * 8);
-    assert_eq!(table[11].multiply_adds, 9 * 5);
+    assert_eq!(table[16].multiply_adds, 9 * 5);
 }

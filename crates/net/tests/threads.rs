@@ -3,7 +3,8 @@
 mod common;
 
 use common::{bits, noise, parameter_bits};
-use im2col::Window;
+use im2col::{Padding, Window};
+use net::layers::PadMode;
 use net::{Rule, Sequential, TrainOptions, Trainer, evaluate, layers};
 use rayon::ThreadPoolBuilder;
 
@@ -14,16 +15,25 @@ fn trained(threads: usize, batch_size: usize) -> (Vec<u64>, Vec<u64>) {
         assert_eq!(rayon::current_num_threads(), threads);
         // Large enough that every layer is cut into several tasks.
         let mut net = Sequential::<f32>::builder(2, 24, 24)
-            .add(layers::conv2d(24, Window::square(3).pad(1)))
-            .add(layers::relu())
+            .add(layers::pad2d(Padding::uniform(2), PadMode::Reflect))
+            .add(layers::conv2d(24, Window::square(5)))
+            .add(layers::leaky_relu(0.01))
+            .add(layers::batch_norm2d())
+            .add(layers::local_response_norm(5).alpha(0.1))
             .add(layers::max_pool2d(Window::square(2).stride(2)))
             .add(layers::conv2d(36, Window::square(3)).groups(2))
             .add(layers::tanh())
-            .add(layers::avg_pool2d(Window::square(3).stride(2).pad(1)))
+            .add(layers::subsample2d(Window::square(2)))
+            .add(layers::table_conv2d(
+                (0..20).map(|filter| [filter, filter + 9]),
+                Window::square(2),
+            ))
+            .add(layers::avg_pool2d(Window::square(3).stride(2).pad(1)).ceil_mode(true))
             .add(layers::dropout(0.3))
             .add(layers::affine(90))
             .add(layers::sigmoid())
             .add(layers::affine(7))
+            .add(layers::log_softmax())
             .build(1)
             .expect("the layers fit");
         let samples = noise::<f32>(2 * batch_size, [2, 24, 24], 7, 2);

@@ -203,6 +203,38 @@ impl Vector for F32x8 {
     }
 
     #[inline(always)]
+    unsafe fn first_max([a, a_tag]: [Self; 2], [b, b_tag]: [Self; 2]) -> [Self; 2] {
+        // SAFETY: the caller guarantees AVX2.
+        unsafe {
+            // Not `b <= a`, which NaN in `b` makes true, where `a` is a number.
+            let number = _mm256_cmp_ps::<_CMP_ORD_Q>(a.0, a.0);
+            let second = _mm256_and_ps(number, _mm256_cmp_ps::<_CMP_NLE_UQ>(b.0, a.0));
+            [
+                Self(_mm256_blendv_ps(a.0, b.0, second)),
+                Self(_mm256_blendv_ps(a_tag.0, b_tag.0, second)),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(self, p: *mut u8, count: usize) {
+        // SAFETY: the caller guarantees AVX2 and `count` writable bytes, at most 8; no other is written.
+        unsafe {
+            let v = _mm256_cvttps_epi32(self.0);
+            let (low, high) = (_mm256_castsi256_si128(v), _mm256_extracti128_si256::<1>(v));
+            let words = _mm_packs_epi32(low, high);
+            let bytes = _mm_cvtsi128_si64(_mm_packus_epi16(words, words)).to_ne_bytes();
+            if count == 8 {
+                p.cast::<[u8; 8]>().write_unaligned(bytes);
+                return;
+            }
+            for (i, byte) in bytes.into_iter().enumerate().take(count) {
+                *p.add(i) = byte;
+            }
+        }
+    }
+
+    #[inline(always)]
     fn prefetch(p: *const f32) {
         // SAFETY: a prefetch reads nothing that the program sees, and does not fault; SSE is part
         // of x86-64.

@@ -198,6 +198,39 @@ impl Vector for F32x16 {
     }
 
     #[inline(always)]
+    unsafe fn load_by_any<const N: usize>(p: *const f32) -> [Self; N] {
+        // SAFETY: the caller guarantees AVX-512F and `16 * N` readable elements.
+        unsafe {
+            let mut vectors = [Self(_mm512_setzero_ps()); N];
+            for part in 0..N {
+                let v = _mm512_loadu_ps(p.add(16 * part));
+                for k in 0..N {
+                    let lanes = _mm512_loadu_si512(By::<N>::PICKED[k].as_ptr().cast());
+                    let taken = By::<N>::PICKED_FROM[k][part];
+                    vectors[k].0 = _mm512_mask_permutexvar_ps(vectors[k].0, taken, lanes, v);
+                }
+            }
+            vectors
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_by_any<const N: usize>(vectors: [Self; N], p: *mut f32) {
+        // SAFETY: the caller guarantees AVX-512F and `16 * N` writable elements.
+        unsafe {
+            for part in 0..N {
+                let lanes = _mm512_loadu_si512(By::<N>::DEALT[part].as_ptr().cast());
+                let mut v = _mm512_setzero_ps();
+                for k in 0..N {
+                    let taken = By::<N>::DEALT_FROM[part][k];
+                    v = _mm512_mask_permutexvar_ps(v, taken, lanes, vectors[k].0);
+                }
+                _mm512_storeu_ps(p.add(16 * part), v);
+            }
+        }
+    }
+
+    #[inline(always)]
     unsafe fn load_split(first_p: *const f32, second: *const f32, split: usize) -> Self {
         // SAFETY: the caller guarantees AVX-512F and readable elements in the lanes taken of each;
         // the others are masked off and not read.
@@ -205,6 +238,30 @@ impl Vector for F32x16 {
             let mask = first(split);
             let low = _mm512_maskz_loadu_ps(mask, first_p);
             Self(_mm512_mask_loadu_ps(low, !mask, second))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn first_max([a, a_tag]: [Self; 2], [b, b_tag]: [Self; 2]) -> [Self; 2] {
+        // SAFETY: the caller guarantees AVX-512F.
+        unsafe {
+            // Not `b <= a`, which NaN in `b` makes true, where `a` is a number.
+            let number = _mm512_cmp_ps_mask::<_CMP_ORD_Q>(a.0, a.0);
+            let second = _mm512_mask_cmp_ps_mask::<_CMP_NLE_UQ>(number, b.0, a.0);
+            [
+                Self(_mm512_mask_blend_ps(second, a.0, b.0)),
+                Self(_mm512_mask_blend_ps(second, a_tag.0, b_tag.0)),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(self, p: *mut u8, count: usize) {
+        // SAFETY: the caller guarantees AVX-512 with F, BW and VL, which the table asks for, and `count`
+        // writable bytes; lanes that are masked off are not written.
+        unsafe {
+            let bytes = _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(self.0));
+            _mm_mask_storeu_epi8(p.cast(), first(count), bytes);
         }
     }
 
@@ -254,5 +311,48 @@ unsafe fn transpose(r: &mut [__m512; 16]) {
             r[4 + j] = _mm512_shuffle_f32x4::<0x88>(t[4 + j], t[12 + j]);
             r[12 + j] = _mm512_shuffle_f32x4::<0xdd>(t[4 + j], t[12 + j]);
         }
+    }
+}
+
+/// Which lanes go where when every `N`th element of `N` registers is picked, and back.
+struct By<const N: usize>;
+
+impl<const N: usize> By<N> {
+    /// The lane of each element that is picked into register `k`,
+    const PICKED: [[i32; 16]; N] = Self::lanes(true);
+    /// and which of them come from each register.
+    const PICKED_FROM: [[__mmask16; N]; N] = Self::masks(true);
+    /// The lane of each element of part `k` of what is stored,
+    const DEALT: [[i32; 16]; N] = Self::lanes(false);
+    /// and which of them come from each register.
+    const DEALT_FROM: [[__mmask16; N]; N] = Self::masks(false);
+
+    /// The register and lane from which lane `i` of register `k` comes.
+    const fn place(k: usize, i: usize, picked: bool) -> (usize, usize) {
+        if picked {
+            ((N * i + k) / 16, (N * i + k) % 16)
+        } else {
+            ((16 * k + i) % N, (16 * k + i) / N)
+        }
+    }
+
+    const fn lanes(picked: bool) -> [[i32; 16]; N] {
+        let mut lanes = [[0; 16]; N];
+        let mut at = 0;
+        while at < 16 * N {
+            lanes[at / 16][at % 16] = Self::place(at / 16, at % 16, picked).1 as i32;
+            at += 1;
+        }
+        lanes
+    }
+
+    const fn masks(picked: bool) -> [[__mmask16; N]; N] {
+        let mut masks = [[0; N]; N];
+        let mut at = 0;
+        while at < 16 * N {
+            masks[at / 16][Self::place(at / 16, at % 16, picked).0] |= 1 << (at % 16);
+            at += 1;
+        }
+        masks
     }
 }

@@ -18,6 +18,7 @@ pub(crate) mod lanes;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod pack;
+mod pool;
 mod scalar;
 mod set;
 mod vector;
@@ -26,6 +27,7 @@ pub(crate) mod winograd;
 pub(crate) use direct::Area;
 pub use fma::{FmaBurst, fma_burst};
 pub(crate) use pack::Pack;
+pub(crate) use pool::Pool;
 pub use set::KernelSet;
 
 /// The kernels of one instruction set for one element type.
@@ -37,6 +39,7 @@ pub struct Kernels<T: 'static> {
     pub(crate) lanes: usize,
     direct: unsafe fn(&mut Area<'_, T>),
     pack: unsafe fn(&mut Pack<'_, T>),
+    pool: unsafe fn(&mut Pool<'_, T>),
     /// How many output channels are summed at a time with pixels in the lanes.
     pub(crate) lanes_rows: usize,
     sum_lanes: unsafe fn(&mut lanes::Lanes<'_, T>),
@@ -76,6 +79,17 @@ impl<T> Kernels<T> {
         pack.check(self.lanes);
         // SAFETY: the slices have been checked, and a table exists only for a CPU that can run it.
         unsafe { (self.pack)(&mut pack) }
+    }
+
+    /// Takes the maximum of each square of two by two pixels; overwrites the output.
+    ///
+    /// # Panics
+    ///
+    /// If it reaches beyond its slices.
+    pub(crate) fn pool(&self, mut args: Pool<'_, T>) {
+        args.check();
+        // SAFETY: the slices have been checked, and a table exists only for a CPU that can run it.
+        unsafe { (self.pool)(&mut args) }
     }
 
     /// Sums with pixels in the lanes; overwrites the output.
@@ -119,7 +133,7 @@ impl<T> Kernels<T> {
     pub(crate) fn winograd_input(&self, mut args: winograd::Input<'_, T>) {
         args.check(self.lanes);
         // SAFETY: the slices have been checked, and a table exists only for a CPU that can run it.
-        unsafe { (self.winograd[args.form as usize].input)(&mut args) }
+        unsafe { (self.winograd[args.form.index()].input)(&mut args) }
     }
 
     /// Multiplies at one point of Winograd's algorithm.
@@ -133,14 +147,14 @@ impl<T> Kernels<T> {
     pub(crate) fn winograd_output(&self, mut args: winograd::Output<'_, '_, T>) {
         args.check(self.lanes);
         // SAFETY: as above.
-        unsafe { (self.winograd[args.form as usize].output)(&mut args) }
+        unsafe { (self.winograd[args.form.index()].output)(&mut args) }
     }
 
     /// Transforms packed weights for Winograd's algorithm.
     pub(crate) fn winograd_filter(&self, mut args: winograd::Filter<'_, T>) {
         args.check(self.lanes);
         // SAFETY: as above.
-        unsafe { (self.winograd[args.form as usize].filter)(&mut args) }
+        unsafe { (self.winograd[args.form.index()].filter)(&mut args) }
     }
 }
 
@@ -155,6 +169,7 @@ macro_rules! table {
         mod $name {
             use super::direct::{self, Area};
             use super::pack::{self, Pack};
+            use super::pool::{self, Pool};
             use super::{lanes, winograd};
             use super::vector::Vector;
             use super::{KernelSet, Kernels, WinogradForm};
@@ -213,6 +228,17 @@ macro_rules! table {
             unsafe fn pack(p: &mut Pack<'_, $elem>) {
                 // SAFETY: as above.
                 unsafe { pack::pack::<$vector>(p) }
+            }
+
+            $(#[$feature])?
+            unsafe fn pool(args: &mut Pool<'_, $elem>) {
+                // SAFETY: as above.
+                unsafe {
+                    match args.argmax.is_empty() {
+                        true => pool::pool::<$vector, false>(args),
+                        false => pool::pool::<$vector, true>(args),
+                    }
+                }
             }
 
             $(#[$feature])?
@@ -301,43 +327,37 @@ macro_rules! table {
             }
 
             $(#[$feature])?
-            unsafe fn input<F, const OUT: usize, const IN: usize>(
+            unsafe fn input<F: winograd::Points<IN>, const OUT: usize, const IN: usize>(
                 args: &mut winograd::Input<'_, $elem>,
-            ) where
-                F: winograd::Transform<OUT, IN>,
-            {
+            ) {
                 // SAFETY: as above.
                 unsafe { winograd::input::<$vector, F, OUT, IN>(args) }
             }
 
             $(#[$feature])?
-            unsafe fn output<F, const OUT: usize, const IN: usize>(
+            unsafe fn output<F: winograd::Points<IN>, const OUT: usize, const IN: usize>(
                 args: &mut winograd::Output<'_, '_, $elem>,
-            ) where
-                F: winograd::Transform<OUT, IN>,
-            {
+            ) {
                 // SAFETY: as above.
                 unsafe { winograd::output::<$vector, F, OUT, IN>(args) }
             }
 
             $(#[$feature])?
-            unsafe fn filter<F, const OUT: usize, const IN: usize>(
+            unsafe fn filter<F: winograd::Points<IN>, const R: usize, const IN: usize>(
                 args: &mut winograd::Filter<'_, $elem>,
-            ) where
-                F: winograd::Transform<OUT, IN>,
-            {
+            ) {
                 // SAFETY: as above.
-                unsafe { winograd::filter::<$vector, F, OUT, IN>(args) }
+                unsafe { winograd::filter::<$vector, F, R, IN>(args) }
             }
 
-            const fn form<F, const OUT: usize, const IN: usize>() -> WinogradForm<$elem>
+            const fn form<F, const OUT: usize, const R: usize, const IN: usize>() -> WinogradForm<$elem>
             where
-                F: winograd::Transform<OUT, IN>,
+                F: winograd::Points<IN>,
             {
                 WinogradForm {
                     input: input::<F, OUT, IN>,
                     output: output::<F, OUT, IN>,
-                    filter: filter::<F, OUT, IN>,
+                    filter: filter::<F, R, IN>,
                 }
             }
 
@@ -346,13 +366,21 @@ macro_rules! table {
                 lanes: <$vector as Vector>::LANES,
                 direct,
                 pack,
+                pool,
                 lanes_rows: $rows,
                 sum_lanes,
                 sum_plane,
                 copy_rows,
                 winograd_product,
-                // In the order of `winograd::Form`.
-                winograd: [form::<winograd::Four, 4, 6>(), form::<winograd::Two, 2, 4>()],
+                // In the order of `winograd::Form::index`.
+                winograd: [
+                    form::<winograd::Six, 5, 2, 6>(),
+                    form::<winograd::Six, 4, 3, 6>(),
+                    form::<winograd::Six, 3, 4, 6>(),
+                    form::<winograd::Six, 2, 5, 6>(),
+                    form::<winograd::Four, 3, 2, 4>(),
+                    form::<winograd::Four, 2, 3, 4>(),
+                ],
             };
         }
     };

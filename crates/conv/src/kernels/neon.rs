@@ -180,4 +180,25 @@ impl Vector for F32x4 {
         // SAFETY: the array has four elements.
         unsafe { Self(vld1q_f32(array.as_ptr())) }
     }
+
+    #[inline(always)]
+    unsafe fn first_max([a, a_tag]: [Self; 2], [b, b_tag]: [Self; 2]) -> [Self; 2] {
+        // SAFETY: the caller guarantees NEON.
+        unsafe {
+            // Not `b <= a`, which NaN in `b` makes true, where `a` is a number.
+            let number = vceqq_f32(a.0, a.0);
+            let second = vbicq_u32(number, vcleq_f32(b.0, a.0));
+            [Self(vbslq_f32(second, b.0, a.0)), Self(vbslq_f32(second, b_tag.0, a_tag.0))]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(self, p: *mut u8, count: usize) {
+        // SAFETY: the caller guarantees NEON and `count` writable bytes; no other is written.
+        unsafe {
+            for (i, x) in self.to_array().into_iter().enumerate().take(count) {
+                *p.add(i) = x as u8;
+            }
+        }
+    }
 }

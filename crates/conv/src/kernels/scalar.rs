@@ -152,4 +152,21 @@ impl<T: ConvScalar> Vector for Four<T> {
             unsafe { if i < split { *first.add(i) } else { *second.wrapping_add(i) } }
         }))
     }
+
+    #[inline(always)]
+    unsafe fn first_max([a, a_tag]: [Self; 2], [b, b_tag]: [Self; 2]) -> [Self; 2] {
+        let second = |i: usize| b.0[i] > a.0[i] || (b.0[i].is_nan() && !a.0[i].is_nan());
+        let pick = |a: Self, b: Self| {
+            Self(std::array::from_fn(|i| if second(i) { b.0[i] } else { a.0[i] }))
+        };
+        [pick(a, b), pick(a_tag, b_tag)]
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(self, p: *mut u8, count: usize) {
+        for (i, x) in self.0.iter().enumerate().take(count) {
+            // SAFETY: the caller guarantees `count` writable bytes.
+            unsafe { *p.add(i) = x.to_f64() as u8 }
+        }
+    }
 }

@@ -2,6 +2,9 @@
 
 use crate::ConvScalar;
 
+/// The most elements of a register.
+const MAX_LANES: usize = 16;
+
 /// A vector register of [`LANES`](Vector::LANES) elements.
 ///
 /// The kernels are written once over this trait, and compiled once for each instruction set: the
@@ -76,10 +79,78 @@ pub(crate) trait Vector: Copy {
     unsafe fn load_by_4(p: *const Self::Elem) -> [Self; 4];
     /// Writes `p..p + 4 * LANES`, `p[4 * i + k]` being lane `i` of vector `k`.
     unsafe fn store_by_4(vectors: [Self; 4], p: *mut Self::Elem);
+    /// Every `N`th element of `p..p + N * LANES`: lane `i` of result `k` is `p[N * i + k]`.
+    #[inline(always)]
+    unsafe fn load_by<const N: usize>(p: *const Self::Elem) -> [Self; N] {
+        // SAFETY: that of the caller.
+        unsafe {
+            let mut vectors = [Self::splat(Self::Elem::default()); N];
+            match N {
+                2 => vectors.copy_from_slice(&Self::load_by_2(p)),
+                4 => vectors.copy_from_slice(&Self::load_by_4(p)),
+                _ => vectors = Self::load_by_any(p),
+            }
+            vectors
+        }
+    }
+    /// Writes `p..p + N * LANES`, `p[N * i + k]` being lane `i` of vector `k`.
+    #[inline(always)]
+    unsafe fn store_by<const N: usize>(vectors: [Self; N], p: *mut Self::Elem) {
+        // SAFETY: that of the caller; `N` is the length of the array.
+        unsafe {
+            match N {
+                2 => Self::store_by_2([vectors[0], vectors[1]], p),
+                4 => Self::store_by_4([vectors[0], vectors[1], vectors[2], vectors[3]], p),
+                _ => Self::store_by_any(vectors, p),
+            }
+        }
+    }
+    /// [`load_by`](Vector::load_by) for any `N`.
+    #[inline(always)]
+    unsafe fn load_by_any<const N: usize>(p: *const Self::Elem) -> [Self; N] {
+        let mut vectors = [[Self::Elem::default(); MAX_LANES]; N];
+        // SAFETY: that of the caller; an array has `MAX_LANES` elements.
+        unsafe {
+            for i in 0..Self::LANES {
+                for k in 0..N {
+                    vectors[k][i] = *p.add(N * i + k);
+                }
+            }
+            vectors.map(|v| Self::load(v.as_ptr()))
+        }
+    }
+    /// [`store_by`](Vector::store_by) for any `N`.
+    #[inline(always)]
+    unsafe fn store_by_any<const N: usize>(vectors: [Self; N], p: *mut Self::Elem) {
+        // SAFETY: that of the caller.
+        unsafe {
+            for k in 0..N {
+                vectors[k].store_by_stride(p.add(k), Self::LANES, N);
+            }
+        }
+    }
+    /// Writes the first `count` lanes to `p`, `p + stride`, and so forth; `count <= LANES`.
+    #[inline(always)]
+    unsafe fn store_by_stride(self, p: *mut Self::Elem, count: usize, stride: usize) {
+        let mut lanes = [Self::Elem::default(); MAX_LANES];
+        // SAFETY: that of the caller; the array has `MAX_LANES` elements.
+        unsafe {
+            self.store(lanes.as_mut_ptr());
+            for i in 0..count {
+                *p.add(i * stride) = lanes[i];
+            }
+        }
+    }
     /// The lanes below `split` from `first..`, the others from `second..`, as if both began with
     /// lane 0; elements of the lanes that are not taken need not exist.
     unsafe fn load_split(first: *const Self::Elem, second: *const Self::Elem, split: usize)
     -> Self;
+    /// Of two values, each with a tag, the greater and its tag: the first if they are equal, NaN if one
+    /// of them is NaN, the first if both are.
+    unsafe fn first_max(a: [Self; 2], b: [Self; 2]) -> [Self; 2];
+    /// Writes `p..p + count` from the first lanes, which hold whole numbers from 0 to 127; `count <=
+    /// LANES`.
+    unsafe fn store_bytes(self, p: *mut u8, count: usize);
     /// Asks for the line of the cache at `p`, which need not exist.
     fn prefetch(p: *const Self::Elem) {
         let _ = p;

@@ -3,27 +3,25 @@
 use std::ops::Range;
 
 use im2col::ConvGeometry;
-use tensor4::View4;
 
-use crate::kernels::winograd::{COLS, Filter, Form, Input, Output, Product, Register, Segment};
+use super::phases::Phases;
+use super::tiles::Tiles;
+use crate::kernels::winograd::{COLS, Filter, Form, Output, Product};
 use crate::kernels::{Kernels, Pack};
 use crate::{Conv2dPlan, ConvScalar};
 
-/// The most tiles of a block.
-pub(super) const MAX_TILES: usize = 256;
-/// Channels whose products are summed at a time: longer sums are added up in parts, for the sake of
-/// their rounding error, and a part of the weights stays in the cache.
+/// Products that are summed at a time: longer sums are added up in parts, for the sake of their
+/// rounding error, and a part of the weights stays in the cache.
 const CHUNK: usize = 64;
-/// Channels whose weights are transformed together.
-const FILTER_CHANNELS: usize = 32;
-/// The fewest tiles that lie in memory as one register.
-const FEWEST_LANES: usize = 4;
+/// Weights of an output channel that are packed at a time, to be transformed.
+const FILTER: usize = 288;
 
 /// The sizes of a plan on a table of kernels; one group of channels runs at a time.
 pub(super) struct Layout<'a, T: 'static> {
     pub(super) kernels: &'static Kernels<T>,
     pub(super) form: Form,
     pub(super) g: &'a ConvGeometry,
+    pub(super) phases: Phases,
     pub(super) groups: usize,
     /// Output channels of a group.
     pub(super) group_oc: usize,
@@ -32,40 +30,47 @@ pub(super) struct Layout<'a, T: 'static> {
     /// So many times `width` make up a group.
     pub(super) blocks: usize,
     /// Channels of a chunk.
-    chunk: usize,
+    pub(super) chunk: usize,
     /// Chunks that make up a group.
     pub(super) chunks: usize,
-    tiles_w: usize,
+    /// Rows and columns of tiles of a phase of the output.
+    pub(super) tiles_h: usize,
+    pub(super) tiles_w: usize,
     /// Tiles of an image.
     pub(super) tiles: usize,
 }
 
 impl<'a, T: ConvScalar> Layout<'a, T> {
     pub(super) fn new(plan: &'a Conv2dPlan, kernels: &'static Kernels<T>) -> Self {
-        let form = super::form(plan);
         let g = plan.group_geometry();
+        let form = plan.winograd_form().expect("the plan has chosen it");
         let groups = plan.desc().groups;
         let group_oc = plan.desc().out_channels / groups;
         let width = kernels.lanes;
-        let (tiles_h, tiles_w) = (g.out_h().div_ceil(form.out()), g.out_w().div_ceil(form.out()));
-        let chunk = g.in_c().min(CHUNK);
+        let phases = Phases::new(g.window(), form);
+        let [down, along] = phases.dilation;
+        let tiles_h = g.out_h().div_ceil(down).div_ceil(form.out());
+        let tiles_w = g.out_w().div_ceil(along).div_ceil(form.out());
+        let chunk = (CHUNK / phases.count()).clamp(1, g.in_c());
         Self {
             kernels,
             form,
             g,
+            phases,
             groups,
             group_oc,
             width,
             blocks: group_oc.div_ceil(width),
             chunk,
             chunks: g.in_c().div_ceil(chunk),
+            tiles_h,
             tiles_w,
-            tiles: tiles_h * tiles_w,
+            tiles: down * along * tiles_h * tiles_w,
         }
     }
 
     /// Elements of a chunk of the transformed weights of `width` output channels: those of a point
-    /// side by side, a row for each channel.
+    /// side by side, a row for each channel of each phase.
     pub(super) fn u_chunk(&self) -> usize {
         self.form.points() * self.u_point()
     }
@@ -73,7 +78,7 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
     /// Elements between two points of it: a line more than a power of two, that not all points fall on
     /// the same lines of the cache.
     fn u_point(&self) -> usize {
-        (self.chunk + 1) * self.width
+        (self.chunk * self.phases.count() + 1) * self.width
     }
 
     /// Elements of the transformed weights of `width` output channels.
@@ -83,7 +88,17 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
 
     /// Elements that the transform of weights needs beside its result.
     pub(super) fn filter_len(&self) -> usize {
-        FILTER_CHANNELS * 9 * self.width
+        self.filter_channels() * self.kernel_len() * self.width
+    }
+
+    /// Channels whose weights are transformed together.
+    fn filter_channels(&self) -> usize {
+        (FILTER / self.kernel_len()).max(1)
+    }
+
+    /// Taps of a kernel.
+    fn kernel_len(&self) -> usize {
+        self.g.window().kernel_h * self.g.window().kernel_w
     }
 
     /// The output channels of some blocks of them.
@@ -92,7 +107,7 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
     }
 
     /// How many channels a chunk has.
-    fn chunk_len(&self, chunk: usize) -> usize {
+    pub(super) fn chunk_len(&self, chunk: usize) -> usize {
         self.chunk.min(self.g.in_c() - chunk * self.chunk)
     }
 
@@ -106,92 +121,48 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
     ) {
         let taps = self.g.patch_len();
         let channels = self.channels(block..block + 1);
-        let w = &w[(group * self.group_oc + channels.start) * taps + chunk * self.chunk * 9..];
+        let kernel_len = self.kernel_len();
+        let first = (group * self.group_oc + channels.start) * taps;
+        let w = &w[first + chunk * self.chunk * kernel_len..];
         let len = self.chunk_len(chunk);
-        for first in (0..len).step_by(FILTER_CHANNELS) {
-            let count = FILTER_CHANNELS.min(len - first);
+        for first in (0..len).step_by(self.filter_channels()) {
+            let count = self.filter_channels().min(len - first);
             self.kernels.pack(Pack {
-                w: &w[first * 9..],
+                w: &w[first * kernel_len..],
                 row_stride: taps,
-                taps: count * 9,
+                taps: count * kernel_len,
                 out_channels: channels.len(),
                 width: self.width,
                 packed: temp,
             });
-            self.kernels.winograd_filter(Filter {
-                form: self.form,
-                packed: temp,
-                channels: count,
-                u: &mut u[first * self.width..],
-                point_stride: self.u_point(),
-            });
-        }
-    }
-}
-
-/// Some tiles, numbered through image by image and row by row, cut into segments of registers.
-pub(super) struct Tiles {
-    segments: [Segment; MAX_TILES],
-    registers: [Register; MAX_TILES / FEWEST_LANES],
-    count: usize,
-    /// The images that they belong to.
-    pub(super) images: Range<usize>,
-}
-
-impl Tiles {
-    pub(super) fn new() -> Self {
-        Self {
-            segments: [Segment::default(); MAX_TILES],
-            registers: [Register::default(); MAX_TILES / FEWEST_LANES],
-            count: 0,
-            images: 0..0,
-        }
-    }
-
-    /// Takes other tiles.
-    pub(super) fn cut<T>(&mut self, layout: &Layout<'_, T>, tiles: Range<usize>) {
-        self.images = tiles.start / layout.tiles..tiles.end.div_ceil(layout.tiles);
-        self.count = 0;
-        let (mut tile, mut len) = (tiles.start, 0);
-        while tile < tiles.end {
-            let first = len;
-            let end = tiles.end.min(tile + layout.width);
-            while tile < end {
-                let (image, within) = (tile / layout.tiles, tile % layout.tiles);
-                let (row, col) = (within / layout.tiles_w, within % layout.tiles_w);
-                let count = (layout.tiles_w - col).min(end - tile);
-                self.segments[len] = Segment {
-                    image: image - self.images.start,
-                    top: layout.form.out() * row,
-                    left: layout.form.out() * col,
-                    tiles: count,
-                };
-                len += 1;
-                tile += count;
+            for slot in 0..self.phases.count() {
+                self.kernels.winograd_filter(Filter {
+                    form: self.form,
+                    packed: temp,
+                    channels: count,
+                    kernel: self.phases.kernel,
+                    stride: self.phases.stride,
+                    phase: self.phases.at(slot),
+                    u: &mut u[(slot * len + first) * self.width..],
+                    point_stride: self.u_point(),
+                });
             }
-            self.registers[self.count] = Register { first, last: len };
-            self.count += 1;
         }
-    }
-
-    /// The registers from one on, at most so many.
-    fn registers(&self, first: usize, most: usize) -> &[Register] {
-        &self.registers[first..self.count.min(first + most)]
     }
 }
 
 /// How the tiles of a block and some blocks of output channels lie in memory.
 ///
 /// The transformed input stands in pieces, one for each panel of up to [`COLS`] registers of tiles
-/// and each chunk of channels: in a piece, a row for each channel, and those of a point side by
-/// side. So what one product reads is contiguous.
+/// and each chunk of channels: in a piece, a row for each channel of each phase, and those of a point
+/// side by side. So what one product reads is contiguous.
 pub(super) struct Blocking<'a, T: 'static> {
-    layout: &'a Layout<'a, T>,
+    pub(super) layout: &'a Layout<'a, T>,
     /// Registers of a panel.
-    cols: usize,
+    pub(super) cols: usize,
     panels: usize,
     /// Elements between two points of a piece.
-    v_point: usize,
+    pub(super) v_point: usize,
     /// Elements between the sums of two output channels, and of two points.
     m_row: usize,
     m_point: usize,
@@ -210,7 +181,7 @@ impl<'a, T: ConvScalar> Blocking<'a, T> {
             cols,
             panels,
             // A line more, as with the weights.
-            v_point: layout.chunk * cols * lanes + lanes,
+            v_point: layout.chunk * layout.phases.count() * cols * lanes + lanes,
             m_row,
             m_point: blocks * layout.width * m_row + lanes,
         }
@@ -231,41 +202,6 @@ impl<'a, T: ConvScalar> Blocking<'a, T> {
         self.layout.form.points() * self.m_point
     }
 
-    /// Transforms a piece of the input of a group.
-    pub(super) fn transform_input(
-        &self,
-        x: View4<'_, T>,
-        group: usize,
-        piece: usize,
-        tiles: &Tiles,
-        v: &mut [T],
-    ) {
-        let layout = self.layout;
-        let (panel, chunk) = (piece / layout.chunks, piece % layout.chunks);
-        let padding = layout.g.window().padding;
-        let image_len = x.shape().image_len();
-        let plane = group * layout.g.in_c() + chunk * layout.chunk;
-        if panel * self.cols >= tiles.count {
-            return;
-        }
-        let first = tiles.images.start * image_len + plane * layout.g.in_h() * layout.g.in_w();
-        layout.kernels.winograd_input(Input {
-            form: layout.form,
-            x: &x.data()[first..],
-            image_len,
-            channels: layout.chunk_len(chunk),
-            in_h: layout.g.in_h(),
-            in_w: layout.g.in_w(),
-            pad_top: padding.top,
-            pad_left: padding.left,
-            segments: &tiles.segments,
-            registers: tiles.registers(panel * self.cols, self.cols),
-            v,
-            point_stride: self.v_point,
-            channel_stride: self.cols * layout.width,
-        });
-    }
-
     /// Adds the products of a chunk of channels to the sums of some output channels; overwrites them
     /// with those of the first chunk. The weights of the blocks stand `u_stride` apart.
     pub(super) fn multiply(
@@ -281,17 +217,20 @@ impl<'a, T: ConvScalar> Blocking<'a, T> {
         let lanes = layout.width;
         let panels = tiles.count.div_ceil(self.cols);
         let piece = |panel: usize| (panel * layout.chunks + chunk) * self.v_piece();
+        let len = layout.chunk_len(chunk);
         for point in 0..layout.form.points() {
+            let slots = layout.phases.slots(layout.form, point);
+            let first = slots.start * len;
             for panel in 0..panels {
                 let next = match panel + 1 {
                     next if next < panels => piece(next) + point * self.v_point,
                     _ => piece(0) + (point + 1) * self.v_point,
                 };
                 layout.kernels.winograd_product(Product {
-                    v: &v[piece(panel) + point * self.v_point..],
+                    v: &v[piece(panel) + point * self.v_point + first * self.cols * lanes..],
                     v_stride: self.cols * lanes,
-                    channels: layout.chunk_len(chunk),
-                    u: &u[point * layout.u_point()..],
+                    channels: slots.len() * len,
+                    u: &u[point * layout.u_point() + first * layout.width..],
                     u_stride,
                     m: &mut m[point * self.m_point + panel * self.cols * lanes..],
                     m_stride: self.m_row,
@@ -326,6 +265,7 @@ impl<'a, T: ConvScalar> Blocking<'a, T> {
             channels,
             out_h: layout.g.out_h(),
             out_w: layout.g.out_w(),
+            dilation: layout.phases.dilation,
             bias,
             relu,
         });

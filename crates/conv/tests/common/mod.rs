@@ -227,6 +227,41 @@ pub(crate) fn case() -> impl Strategy<Value = Case> {
     )
 }
 
+/// Convolutions with more pixels and channels than a tile has; many of 3x3.
+pub(crate) fn wide_case() -> impl Strategy<Value = Case> {
+    let kernel = prop_oneof![
+        4 => Just((3_usize, 3_usize)),
+        1 => Just((1, 1)),
+        1 => Just((5, 5)),
+        2 => (1..=5_usize, 1..=7_usize),
+    ];
+    let plain = Just((1_usize, 1_usize, 1_usize, 1_usize));
+    let twice = Just((2_usize, 2_usize, 1_usize, 1_usize));
+    let step =
+        prop_oneof![3 => plain, 1 => twice, 2 => (1..4_usize, 1..4_usize, 1..3_usize, 1..3_usize)];
+    let pad = prop_oneof![2 => Just(0_usize), 2 => Just(1), 1 => 2..4_usize];
+    let padding = [pad.clone(), pad.clone(), pad.clone(), pad];
+    let channels = prop_oneof![
+        3 => (Just(1_usize), 1..6_usize, 1..40_usize),
+        2 => (Just(1_usize), 6..35_usize, 1..20_usize),
+        2 => (2..5_usize, 1..6_usize, 1..20_usize),
+        2 => (3..20_usize, Just(1_usize), 1..3_usize),
+        1 => (1..3_usize, 60..140_usize, 15..40_usize),
+    ];
+    let size = (1..24_usize, prop_oneof![1..24_usize, 24..80_usize]);
+    (1..=3_usize, channels, size, kernel, step, padding, any::<u64>()).prop_filter_map(
+        "the kernel does not fit",
+        |(n, (groups, group_in, group_out), (h, w), (kh, kw), (sh, sw, dh, dw), padding, seed)| {
+            let [top, left, bottom, right] = padding;
+            let padding = Padding { top, left, bottom, right };
+            let window = Window::new(kh, kw).strides(sh, sw).dilations(dh, dw).padding(padding);
+            let conv = Conv2d::new(group_in * groups, h, w, group_out * groups, window);
+            let conv = conv.groups(groups);
+            Conv2dPlan::new(conv, Options::default()).ok().map(|_| Case { n, conv, seed })
+        },
+    )
+}
+
 /// Cases too large to be drawn at random, each for a path of its own.
 pub(crate) fn large_cases() -> Vec<(&'static str, Case)> {
     let same = Window::square(3).pad(1);

@@ -1,4 +1,4 @@
-//! Functions of one element: ReLU, sigmoid, tanh.
+//! Functions of one element: ReLU, leaky ReLU, sigmoid, tanh.
 
 use tensor4::{Shape4, ViewMut4};
 
@@ -8,21 +8,31 @@ use crate::{Gradient, Init, Layer, LayerSpec, Misfit, Mode, NetError, NetScalar,
 use tensor4::View4;
 
 /// Which function.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Function {
     Relu,
+    /// With the slope below 0.
+    LeakyRelu(f64),
     Sigmoid,
     Tanh,
 }
 
-/// The plan of an activation; see [`relu`], [`sigmoid`] and [`tanh`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The plan of an activation; see [`relu`], [`leaky_relu`], [`sigmoid`] and [`tanh`].
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ActivationSpec(Function);
 
 /// `max(x, 0)`; its gradient at 0 is 0, as PyTorch's. NaN stays NaN.
 #[must_use]
 pub const fn relu() -> ActivationSpec {
     ActivationSpec(Function::Relu)
+}
+
+/// `x` above 0, `slope * x` elsewhere; its gradient at 0 is the slope, as PyTorch's. NaN stays NaN.
+/// Maas, Hannun and Ng, "Rectifier Nonlinearities Improve Neural Network Acoustic Models", 2013,
+/// with a slope of 0.01.
+#[must_use]
+pub const fn leaky_relu(slope: f64) -> ActivationSpec {
+    ActivationSpec(Function::LeakyRelu(slope))
 }
 
 /// `1 / (1 + exp(-x))`.
@@ -41,6 +51,7 @@ impl Function {
     const fn name(self) -> &'static str {
         match self {
             Self::Relu => "relu",
+            Self::LeakyRelu(_) => "leakyrelu",
             Self::Sigmoid => "sigmoid",
             Self::Tanh => "tanh",
         }
@@ -53,6 +64,12 @@ impl<T: NetScalar> LayerSpec<T> for ActivationSpec {
     }
 
     fn output_shape(&self, input: Shape4) -> Result<Shape4, Misfit> {
+        if let Function::LeakyRelu(value) = self.0
+            && !value.is_finite()
+        {
+            let (setting, allowed) = ("the slope below 0", "a finite number would fit");
+            return Err(Misfit::Setting { setting, value, allowed });
+        }
         Ok(input)
     }
 
@@ -79,7 +96,10 @@ impl<T: NetScalar> Layer<T> for Activation {
     }
 
     fn describe(&self) -> String {
-        self.function.name().to_owned()
+        match self.function {
+            Function::LeakyRelu(slope) => format!("leaky relu, slope {slope}"),
+            function => function.name().to_owned(),
+        }
     }
 
     fn output_shape(&self, input: Shape4) -> Result<Shape4, NetError> {
@@ -98,6 +118,10 @@ impl<T: NetScalar> Layer<T> for Activation {
         match self.function {
             // Not `x > 0 ? x : 0`, which would turn NaN into 0.
             Function::Relu => map_into(x, y, |x| if x < T::ZERO { T::ZERO } else { x }),
+            Function::LeakyRelu(slope) => {
+                let slope = T::from_f64(slope);
+                map_into(x, y, |x| if x > T::ZERO { x } else { slope * x });
+            }
             // exp(-x) may overflow to infinity, of which the quotient is the right 0.
             Function::Sigmoid => map_into(x, y, |x| T::ONE / (T::ONE + (-x).exp())),
             Function::Tanh => map_into(x, y, T::tanh),
@@ -105,7 +129,7 @@ impl<T: NetScalar> Layer<T> for Activation {
         Ok(())
     }
 
-    /// Both follow from the output alone: relu' = [y > 0], sigmoid' = y (1 - y),
+    /// All but one follow from the output alone: relu' = [y > 0], sigmoid' = y (1 - y),
     /// tanh' = 1 - y^2.
     fn backward(
         &mut self,
@@ -118,6 +142,12 @@ impl<T: NetScalar> Layer<T> for Activation {
         let (y, dy, dx) = (gradient.y.data(), gradient.dy.data(), dx.data_mut());
         match self.function {
             Function::Relu => zip_into(y, dy, dx, |y, dy| if y > T::ZERO { dy } else { T::ZERO }),
+            Function::LeakyRelu(slope) => {
+                // By the input: a slope below 0 would make both signs of it positive.
+                let slope = T::from_f64(slope);
+                let by = |x, dy| if x > T::ZERO { dy } else { slope * dy };
+                zip_into(gradient.x.data(), dy, dx, by);
+            }
             Function::Sigmoid => zip_into(y, dy, dx, |y, dy| dy * y * (T::ONE - y)),
             Function::Tanh => zip_into(y, dy, dx, |y, dy| dy * (T::ONE - y * y)),
         }

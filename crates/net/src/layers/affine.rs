@@ -63,7 +63,7 @@ impl<T: NetScalar> LayerSpec<T> for AffineSpec {
     ) -> Result<Box<dyn Layer<T>>, Misfit> {
         let (fan_out, fan_in) = (self.out_features, input.image_len());
         let shape = Shape4::matrix(fan_out, fan_in)?;
-        let weight = self.init.unwrap_or(init).draw(shape, fan_in, fan_out, seeds.draw());
+        let weight = Init::choose(self.init, init).draw(shape, fan_in, fan_out, seeds.draw());
         let bias = Tensor4::zeros(Shape4::matrix(fan_out, 1)?);
         let parameters = [
             Parameter::new(format!("{name}.weight"), weight, 2),

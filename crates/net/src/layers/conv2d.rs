@@ -16,14 +16,23 @@ pub struct Conv2dSpec {
     window: Window,
     groups: usize,
     algorithm: Algorithm,
+    same: Option<Same>,
     init: Option<Init>,
+}
+
+/// Which sides have more padding where it is odd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Same {
+    Upper,
+    Lower,
 }
 
 /// A convolution with `out_channels` filters and a bias for each, over all channels that arrive:
 /// `(N, C, H, W)` to `(N, OC, OH, OW)`.
 #[must_use]
 pub fn conv2d(out_channels: usize, window: Window) -> Conv2dSpec {
-    Conv2dSpec { out_channels, window, groups: 1, algorithm: Algorithm::default(), init: None }
+    let algorithm = Algorithm::default();
+    Conv2dSpec { out_channels, window, groups: 1, algorithm, same: None, init: None }
 }
 
 impl Conv2dSpec {
@@ -31,6 +40,19 @@ impl Conv2dSpec {
     #[must_use]
     pub const fn groups(self, groups: usize) -> Self {
         Self { groups, ..self }
+    }
+
+    /// Pads so that the output is `ceil(in / stride)` in both directions, whatever arrives, as
+    /// [`Window::same_upper`] says: `SAME`. Replaces the padding of the window.
+    #[must_use]
+    pub const fn same(self) -> Self {
+        Self { same: Some(Same::Upper), ..self }
+    }
+
+    /// As [`same`](Self::same), with the odd one at the top and the left: [`Window::same_lower`].
+    #[must_use]
+    pub const fn same_lower(self) -> Self {
+        Self { same: Some(Same::Lower), ..self }
     }
 
     /// Asks for an algorithm.
@@ -47,8 +69,12 @@ impl Conv2dSpec {
 
     fn plan(&self, input: Shape4) -> Result<Conv2dPlan, Misfit> {
         let [_, c, h, w] = input.dims();
-        let convolution =
-            Convolution::new(c, h, w, self.out_channels, self.window).groups(self.groups);
+        let window = match self.same {
+            None => self.window,
+            Some(Same::Upper) => self.window.same_upper(h, w),
+            Some(Same::Lower) => self.window.same_lower(h, w),
+        };
+        let convolution = Convolution::new(c, h, w, self.out_channels, window).groups(self.groups);
         Ok(Conv2dPlan::new(convolution, Options::with_algorithm(self.algorithm))?)
     }
 }
@@ -73,7 +99,7 @@ impl<T: NetScalar> LayerSpec<T> for Conv2dSpec {
         let shape = plan.weight_shape();
         let fan_in = shape.image_len();
         let fan_out = self.out_channels / self.groups * shape.plane_len();
-        let weight = self.init.unwrap_or(init).draw(shape, fan_in, fan_out, seeds.draw());
+        let weight = Init::choose(self.init, init).draw(shape, fan_in, fan_out, seeds.draw());
         let bias = Tensor4::zeros(Shape4::matrix(self.out_channels, 1)?);
         let parameters = [
             Parameter::new(format!("{name}.weight"), weight, 4),

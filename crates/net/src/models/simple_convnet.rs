@@ -3,7 +3,7 @@
 use im2col::{Padding, Window};
 
 use crate::layers::{affine, conv2d, max_pool2d, relu};
-use crate::{Init, NetError, NetScalar, Sequential};
+use crate::{Builder, Init, NetError, NetScalar, Sequential};
 
 /// conv - relu - pool - affine - relu - affine, to be followed by softmax.
 ///
@@ -101,12 +101,9 @@ impl SimpleConvNet {
         Self { weight_std, ..self }
     }
 
-    /// Makes the network, with weights that follow from the seed.
-    ///
-    /// # Errors
-    ///
-    /// [`NetError::Layer`] if the filter or the pool does not fit the image.
-    pub fn build<T: NetScalar>(self, seed: u64) -> Result<Sequential<T>, NetError> {
+    /// The layers.
+    #[must_use]
+    pub fn plan<T: NetScalar>(self) -> Builder<T> {
         let [channels, height, width] = self.input;
         let filter = Window::square(self.filter_size)
             .stride(self.stride)
@@ -119,6 +116,14 @@ impl SimpleConvNet {
             .add(affine(self.hidden))
             .add(relu())
             .add(affine(self.outputs))
-            .build(seed)
+    }
+
+    /// Makes the network, with weights that follow from the seed.
+    ///
+    /// # Errors
+    ///
+    /// [`NetError::Layer`] if the filter or the pool does not fit the image.
+    pub fn build<T: NetScalar>(self, seed: u64) -> Result<Sequential<T>, NetError> {
+        self.plan().build(seed)
     }
 }

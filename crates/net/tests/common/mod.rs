@@ -3,6 +3,8 @@
 // Each test is a crate of its own and uses but a part of this.
 #![allow(dead_code)]
 
+pub(crate) mod golden;
+
 use net::{LayerSpec, Mode, NetScalar, Sequential, Tape, TensorSamples};
 use tensor4::{Shape4, Tensor4};
 use testkit::{shape, tensor};

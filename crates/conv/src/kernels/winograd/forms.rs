@@ -3,26 +3,26 @@
 use super::super::vector::Vector;
 use tensor4::Scalar;
 
-/// The transforms of a form: input tiles of `IN` pixels, output tiles of `OUT = IN - 2`.
+/// The transforms on `IN` points, the last of which is infinity: tiles of `OUT` pixels under `R` taps,
+/// `OUT + R = IN + 1`.
+///
+/// A tile is a product of two polynomials (Toom and Cook) read the other way round: `G` evaluates the
+/// taps at the points, each over the product of its distances to the others; `A^T` has the powers of
+/// the points; `B^T` depends on the points alone, however many of the pixels are taps.
 ///
 /// # Safety
 ///
-/// Every function needs the instruction set of `V`; the pointers are valid for the elements named.
-pub(crate) trait Transform<const OUT: usize, const IN: usize> {
+/// Every function needs the instruction set of `V`.
+pub(crate) trait Points<const IN: usize> {
     /// `B^T d`.
     unsafe fn input<V: Vector>(d: [V; IN]) -> [V; IN];
     /// `A^T m`.
-    unsafe fn output<V: Vector>(m: [V; IN]) -> [V; OUT];
+    unsafe fn output<V: Vector, const OUT: usize>(m: [V; IN]) -> [V; OUT];
     /// `G g`.
-    unsafe fn filter<V: Vector>(g: [V; 3]) -> [V; IN];
-    /// The pixels of `LANES` tiles: of tile `i` the first `OUT` from `near + OUT * i` on, the others
-    /// from `far + OUT * i` on. Reads `OUT * LANES` elements of both.
-    unsafe fn gather<V: Vector>(near: *const V::Elem, far: *const V::Elem) -> [V; IN];
-    /// Writes the pixels of `LANES` tiles: `OUT * LANES` elements, those of a tile side by side.
-    unsafe fn scatter<V: Vector>(y: [V; OUT], p: *mut V::Elem);
+    unsafe fn filter<V: Vector, const R: usize>(g: [V; R]) -> [V; IN];
 }
 
-/// F(4x4, 3x3) on the points {0, ±√2/2, ±√2, ∞}: with a = √2/2 and b = √2,
+/// The points {0, ±√2/2, ±√2, ∞}: with a = √2/2 and b = √2, and for three taps,
 ///
 /// ```text
 ///       | 1   0   -5/2  0   1  0 |       |  1      0      0    |        | 1  1   1    1    1   0 |
@@ -32,9 +32,9 @@ pub(crate) trait Transform<const OUT: usize, const IN: usize> {
 ///       | 0   a   -1/2 -b   1  0 |       |  1/6  -b/6     1/3  |
 ///       | 0   1     0 -5/2  0  1 |       |  0      0      1    |
 /// ```
-pub(crate) struct Four;
+pub(crate) struct Six;
 
-/// F(2x2, 3x3) on the points {0, ±1, ∞}:
+/// The points {0, ±1, ∞}, for three taps:
 ///
 /// ```text
 ///       | 1  0 -1  0 |       |  1    0    0  |        | 1  1  1  0 |
@@ -42,7 +42,7 @@ pub(crate) struct Four;
 ///       | 0 -1  1  0 |       | 1/2 -1/2  1/2 |
 ///       | 0  1  0 -1 |       |  0    0    1  |
 /// ```
-pub(crate) struct Two;
+pub(crate) struct Four;
 
 const A: f64 = std::f64::consts::FRAC_1_SQRT_2;
 const B: f64 = std::f64::consts::SQRT_2;
@@ -53,7 +53,25 @@ unsafe fn splat<V: Vector>(x: f64) -> V {
     unsafe { V::splat(V::Elem::from_f64(x)) }
 }
 
-impl Transform<4, 6> for Four {
+/// The even and the odd part of a polynomial at a point, times a factor.
+#[inline(always)]
+unsafe fn parts<V: Vector, const R: usize>(g: [V; R], point: f64, factor: f64) -> [V; 2] {
+    let mut power = factor;
+    // SAFETY: the caller guarantees the CPU.
+    unsafe {
+        let mut parts = [splat(0.0); 2];
+        for i in 0..R {
+            parts[i % 2] = match i {
+                0 | 1 => g[i].mul(splat(power)),
+                _ => g[i].mul_add(splat(power), parts[i % 2]),
+            };
+            power *= point;
+        }
+        parts
+    }
+}
+
+impl Points<6> for Six {
     #[inline(always)]
     unsafe fn input<V: Vector>([d0, d1, d2, d3, d4, d5]: [V; 6]) -> [V; 6] {
         // SAFETY: the caller guarantees the CPU.
@@ -74,50 +92,39 @@ impl Transform<4, 6> for Four {
     }
 
     #[inline(always)]
-    unsafe fn output<V: Vector>([m0, m1, m2, m3, m4, m5]: [V; 6]) -> [V; 4] {
+    unsafe fn output<V: Vector, const OUT: usize>([m0, m1, m2, m3, m4, m5]: [V; 6]) -> [V; OUT] {
         // SAFETY: the caller guarantees the CPU.
         unsafe {
-            let (sum_a, dif_a) = (m1.add(m2), m1.sub(m2));
-            let (sum_b, dif_b) = (m3.add(m4), m3.sub(m4));
-            [
-                m0.add(sum_a).add(sum_b),
-                dif_b.mul_add(splat(B), dif_a.mul(splat(A))),
-                sum_b.mul_add(splat(2.0), sum_a.mul(splat(0.5))),
-                dif_b.mul_add(splat(2.0 * B), dif_a.mul_add(splat(0.5 * A), m5)),
-            ]
+            let (a, b) = ([m1.add(m2), m1.sub(m2)], [m3.add(m4), m3.sub(m4)]);
+            let mut y = [m0.add(a[0]).add(b[0]); OUT];
+            let mut powers = (A, B);
+            for i in 1..OUT {
+                // What is multiplied by 1 where it is the last pixel.
+                let first = a[i % 2];
+                let first = if i + 1 == OUT {
+                    first.mul_add(splat(powers.0), m5)
+                } else {
+                    first.mul(splat(powers.0))
+                };
+                y[i] = b[i % 2].mul_add(splat(powers.1), first);
+                powers = (powers.0 * A, powers.1 * B);
+            }
+            y
         }
     }
 
     #[inline(always)]
-    unsafe fn filter<V: Vector>([g0, g1, g2]: [V; 3]) -> [V; 6] {
+    unsafe fn filter<V: Vector, const R: usize>(g: [V; R]) -> [V; 6] {
         // SAFETY: the caller guarantees the CPU.
         unsafe {
-            let even = g2.mul_add(splat(-1.0 / 3.0), g0.mul(splat(-2.0 / 3.0)));
-            let odd = g1.mul(splat(-2.0 / 3.0 * A));
-            let even_b = g2.mul_add(splat(1.0 / 3.0), g0.mul(splat(1.0 / 6.0)));
-            let odd_b = g1.mul(splat(B / 6.0));
-            [g0, even.add(odd), even.sub(odd), even_b.add(odd_b), even_b.sub(odd_b), g2]
+            let [even, odd] = parts(g, A, -2.0 / 3.0);
+            let [even_b, odd_b] = parts(g, B, 1.0 / 6.0);
+            [g[0], even.add(odd), even.sub(odd), even_b.add(odd_b), even_b.sub(odd_b), g[R - 1]]
         }
-    }
-
-    #[inline(always)]
-    unsafe fn gather<V: Vector>(near: *const V::Elem, far: *const V::Elem) -> [V; 6] {
-        // SAFETY: the caller guarantees the CPU and the elements.
-        unsafe {
-            let [d0, d1, d2, d3] = V::load_by_4(near);
-            let [d4, d5, ..] = V::load_by_4(far);
-            [d0, d1, d2, d3, d4, d5]
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn scatter<V: Vector>(y: [V; 4], p: *mut V::Elem) {
-        // SAFETY: the caller guarantees the CPU and the elements.
-        unsafe { V::store_by_4(y, p) }
     }
 }
 
-impl Transform<2, 4> for Two {
+impl Points<4> for Four {
     #[inline(always)]
     unsafe fn input<V: Vector>([d0, d1, d2, d3]: [V; 4]) -> [V; 4] {
         // SAFETY: the caller guarantees the CPU.
@@ -125,32 +132,48 @@ impl Transform<2, 4> for Two {
     }
 
     #[inline(always)]
-    unsafe fn output<V: Vector>([m0, m1, m2, m3]: [V; 4]) -> [V; 2] {
-        // SAFETY: the caller guarantees the CPU.
-        unsafe { [m0.add(m1.add(m2)), m1.sub(m2).sub(m3)] }
-    }
-
-    #[inline(always)]
-    unsafe fn filter<V: Vector>([g0, g1, g2]: [V; 3]) -> [V; 4] {
+    unsafe fn output<V: Vector, const OUT: usize>([m0, m1, m2, m3]: [V; 4]) -> [V; OUT] {
         // SAFETY: the caller guarantees the CPU.
         unsafe {
-            let (even, odd) = (g0.add(g2).mul(splat(0.5)), g1.mul(splat(0.5)));
-            [g0, even.add(odd), even.sub(odd), g2]
+            let parts = [m1.add(m2), m1.sub(m2)];
+            let mut y = [m0.add(parts[0]); OUT];
+            for i in 1..OUT {
+                // The row of infinity in `B^T` has its sign turned.
+                y[i] = if i + 1 == OUT { parts[i % 2].sub(m3) } else { parts[i % 2] };
+            }
+            y
         }
     }
 
     #[inline(always)]
-    unsafe fn gather<V: Vector>(near: *const V::Elem, far: *const V::Elem) -> [V; 4] {
-        // SAFETY: the caller guarantees the CPU and the elements.
+    unsafe fn filter<V: Vector, const R: usize>(g: [V; R]) -> [V; 4] {
+        // SAFETY: the caller guarantees the CPU.
         unsafe {
-            let ([d0, d1], [d2, d3]) = (V::load_by_2(near), V::load_by_2(far));
-            [d0, d1, d2, d3]
+            let [even, odd] = parts(g, 1.0, 0.5);
+            [g[0], even.add(odd), even.sub(odd), g[R - 1]]
         }
     }
+}
 
-    #[inline(always)]
-    unsafe fn scatter<V: Vector>(y: [V; 2], p: *mut V::Elem) {
-        // SAFETY: the caller guarantees the CPU and the elements.
-        unsafe { V::store_by_2(y, p) }
+/// The pixels of `LANES` tiles: of tile `i` the first `OUT` from `from[0] + OUT * i` on, the next from
+/// `from[1] + OUT * i` on, and so forth. Reads `OUT * LANES` elements of each.
+///
+/// # Safety
+///
+/// The CPU has the instruction set of `V`, and the elements exist.
+#[inline(always)]
+pub(super) unsafe fn gather<V: Vector, const OUT: usize, const IN: usize>(
+    from: &[*const V::Elem],
+) -> [V; IN] {
+    // SAFETY: that of the caller.
+    unsafe {
+        let mut d = [V::splat(V::Elem::default()); IN];
+        for run in 0..IN.div_ceil(OUT) {
+            let pixels = V::load_by::<OUT>(from[run]);
+            for i in 0..OUT.min(IN - run * OUT) {
+                d[run * OUT + i] = pixels[i];
+            }
+        }
+        d
     }
 }

@@ -11,46 +11,85 @@
 
 mod filter;
 mod forms;
+mod input;
+mod output;
 mod product;
-mod tiles;
 
 pub(crate) use filter::{Filter, filter};
-pub(crate) use forms::{Four, Transform, Two};
+pub(crate) use forms::{Four, Points, Six};
+pub(crate) use input::{Input, Source, input};
+pub(crate) use output::{Output, Segment, output};
 pub(crate) use product::{COLS, Product, product};
-pub(crate) use tiles::{Input, Output, Register, Segment, input, output};
 
-/// A form of the algorithm: how large its tiles are.
+/// A form of the algorithm, F(m x m, r x r): it takes `m + r - 1` points along each dimension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// F(4x4, 3x3): a quarter of the multiplications.
-    Four,
-    /// F(2x2, 3x3): 4/9 of the multiplications, and about the rounding error of a plain sum.
-    Two,
+pub(crate) struct Form {
+    /// Points along a dimension: pixels of an input tile. 6 or 4.
+    side: usize,
+    /// Taps along a dimension.
+    taps: usize,
 }
 
 impl Form {
     /// How many there are.
-    pub(crate) const COUNT: usize = 2;
+    pub(crate) const COUNT: usize = 6;
+
+    /// The form with six points for so many taps, if there is one.
+    pub(crate) fn fast(taps: usize) -> Option<Self> {
+        (2..=5).contains(&taps).then_some(Self { side: 6, taps })
+    }
+
+    /// The form with four points, which has about the rounding error of a plain sum.
+    pub(crate) fn exact(taps: usize) -> Option<Self> {
+        (2..=3).contains(&taps).then_some(Self { side: 4, taps })
+    }
+
+    /// Its place in a table of kernels.
+    pub(crate) fn index(self) -> usize {
+        if self.side == 6 { self.taps - 2 } else { 4 + self.taps - 2 }
+    }
+
+    /// Rows and columns of an input tile.
+    pub(crate) const fn side(self) -> usize {
+        self.side
+    }
+
+    /// Taps along a dimension.
+    pub(crate) const fn taps(self) -> usize {
+        self.taps
+    }
 
     /// Rows and columns of an output tile.
     pub(crate) const fn out(self) -> usize {
-        match self {
-            Self::Four => 4,
-            Self::Two => 2,
-        }
+        self.side + 1 - self.taps
     }
 
     /// Points of the transform: the pixels of an input tile.
     pub(crate) const fn points(self) -> usize {
-        let side = self.out() + 2;
-        side * side
+        self.side * self.side
     }
 
     /// The name for people.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Four => "F(4x4, 3x3)",
-            Self::Two => "F(2x2, 3x3)",
-        }
+    pub(crate) fn name(self) -> String {
+        let (m, r) = (self.out(), self.taps);
+        format!("F({m}x{m}, {r}x{r})")
     }
 }
+
+/// Segments whose tiles stand side by side in a register, at most `LANES` of them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Register {
+    pub(crate) first: usize,
+    pub(crate) last: usize,
+}
+
+impl Register {
+    /// Panics if its segments, of so many tiles each, do not fit a register.
+    fn check(self, tiles: impl Fn(usize) -> usize, lanes: usize) {
+        let sum: usize = (self.first..self.last).map(tiles).sum();
+        assert!(sum <= lanes);
+    }
+}
+
+/// Registers of a line: the columns of `LANES` tiles of 5, and one more.
+const PITCH: usize = 6;

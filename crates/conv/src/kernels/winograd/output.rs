@@ -1,0 +1,187 @@
+//! The transform of the sums.
+
+use super::super::vector::Vector;
+use super::{Form, PITCH, Points, Register};
+
+/// Neighbouring tiles of one row of tiles of one image, or of one phase of it where the window is
+/// dilated: the pixels of the output that read the same pixels of the input.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Segment {
+    /// The image, counted from the first of its block.
+    pub(crate) image: usize,
+    /// The first row and column of the phase.
+    pub(crate) phase: [usize; 2],
+    /// The first row and column of the tiles, counted within the phase.
+    pub(crate) top: usize,
+    pub(crate) left: usize,
+    /// How many tiles there are.
+    pub(crate) tiles: usize,
+}
+
+/// The output of some tiles of some channels.
+pub(crate) struct Output<'a, 'y, T> {
+    pub(crate) form: Form,
+    /// The sums: register `i` of channel `c` and point `p` stands at
+    /// `p * point_stride + c * channel_stride + i * LANES`.
+    pub(crate) m: &'a [T],
+    pub(crate) point_stride: usize,
+    pub(crate) channel_stride: usize,
+    pub(crate) segments: &'a [Segment],
+    pub(crate) registers: &'a [Register],
+    /// The planes of the channels, of each image; overwritten where the tiles lie.
+    pub(crate) y: &'a mut [&'y mut [T]],
+    pub(crate) channels: usize,
+    pub(crate) out_h: usize,
+    pub(crate) out_w: usize,
+    /// Rows and columns from one pixel of a phase to the next.
+    pub(crate) dilation: [usize; 2],
+    /// Of each channel, if there is one.
+    pub(crate) bias: Option<&'a [T]>,
+    pub(crate) relu: bool,
+}
+
+impl<T> Output<'_, '_, T> {
+    /// Panics if it would reach beyond its slices.
+    pub(crate) fn check(&self, lanes: usize) {
+        assert!(self.channels > 0 && self.dilation[0] > 0 && self.dilation[1] > 0);
+        assert!(self.bias.is_none_or(|bias| bias.len() >= self.channels));
+        let end = self.channels * self.out_h * self.out_w;
+        let last = (self.form.points() - 1) * self.point_stride
+            + (self.channels - 1) * self.channel_stride;
+        assert!(last + self.registers.len() * lanes <= self.m.len());
+        for register in self.registers {
+            register.check(|i| self.segments[i].tiles, lanes);
+            for s in &self.segments[register.first..register.last] {
+                assert!(s.tiles > 0 && end <= self.y[s.image].len());
+            }
+        }
+    }
+}
+
+/// Rows and columns of a segment within the output, at most those of its tiles.
+#[inline(always)]
+fn extent<T>(args: &Output<'_, '_, T>, s: &Segment, out: usize) -> [usize; 2] {
+    let left_over = |out: usize, phase: usize, dilation: usize, first: usize| {
+        out.saturating_sub(phase).div_ceil(dilation).saturating_sub(first)
+    };
+    let height = left_over(args.out_h, s.phase[0], args.dilation[0], s.top);
+    let width = left_over(args.out_w, s.phase[1], args.dilation[1], s.left);
+    [out.min(height), (out * s.tiles).min(width)]
+}
+
+/// # Safety
+///
+/// The CPU has the instruction set of `V`, [`Output::check`] has passed, and `F` with tiles of `OUT`
+/// pixels is `form`.
+#[inline(always)]
+pub(crate) unsafe fn output<V: Vector, F: Points<IN>, const OUT: usize, const IN: usize>(
+    args: &mut Output<'_, '_, V::Elem>,
+) {
+    const { assert!(OUT < PITCH) };
+    let zero = V::Elem::default();
+    let plane_len = args.out_h * args.out_w;
+    // SAFETY: the caller guarantees the CPU. Of each of the lines `OUT` registers are written, and at
+    // most that many elements read, and the rest of a register. What is read of `m` has been checked. Of
+    // `y`, that the planes exist has been checked; a register is written as a whole where all its
+    // columns lie within a row.
+    unsafe {
+        let mut lines = [[V::splat(zero); PITCH]; OUT];
+        let lines = lines.as_mut_ptr().cast::<V::Elem>();
+        for channel in 0..args.channels {
+            let bias = V::splat(args.bias.map_or(zero, |bias| bias[channel]));
+            for (i, register) in args.registers.iter().enumerate() {
+                let m = args.m.as_ptr().add(channel * args.channel_stride + i * V::LANES);
+                // Down the columns.
+                let mut half = [[bias; IN]; OUT];
+                for c in 0..IN {
+                    let mut column = [bias; IN];
+                    for r in 0..IN {
+                        column[r] = V::load(m.add((r * IN + c) * args.point_stride));
+                    }
+                    let t = F::output::<V, OUT>(column);
+                    for r in 0..OUT {
+                        half[r][c] = t[r];
+                    }
+                }
+                let segments = &args.segments[register.first..register.last];
+                let whole = match segments {
+                    [s] if args.dilation[1] == 1 => {
+                        let [height, width] = extent(args, s, OUT);
+                        (width == OUT * V::LANES).then_some((s, height))
+                    }
+                    _ => None,
+                };
+                // Along the rows.
+                for r in 0..OUT {
+                    let mut t = F::output::<V, OUT>(half[r]);
+                    for c in 0..OUT {
+                        t[c] = t[c].add(bias);
+                        if args.relu {
+                            t[c] = t[c].relu();
+                        }
+                    }
+                    match whole {
+                        Some((s, height)) if r < height => {
+                            let row = s.phase[0] + args.dilation[0] * (s.top + r);
+                            let y = args.y.get_unchecked_mut(s.image).as_mut_ptr();
+                            let to = y.add(channel * plane_len + row * args.out_w + s.left);
+                            // The same pixels of the next channel will be written next.
+                            for c in 0..OUT {
+                                V::prefetch_to_write(to.wrapping_add(plane_len + c * V::LANES));
+                            }
+                            V::store_by(t, to);
+                        }
+                        Some(_) => {}
+                        None => V::store_by(t, lines.add(r * PITCH * V::LANES)),
+                    }
+                }
+                if whole.is_none() {
+                    let mut at = 0;
+                    for s in segments {
+                        let y = args.y.get_unchecked_mut(s.image).as_mut_ptr();
+                        rows::<V, OUT>(args, s, y.add(channel * plane_len), lines.add(at));
+                        at += OUT * s.tiles;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Writes the lines of a segment to a plane.
+///
+/// # Safety
+///
+/// That of [`output`]; of each of `OUT` lines the pixels of the segment can be read, and the rest of the
+/// register that they end in.
+#[inline(always)]
+unsafe fn rows<V: Vector, const OUT: usize>(
+    args: &Output<'_, '_, V::Elem>,
+    s: &Segment,
+    y: *mut V::Elem,
+    lines: *const V::Elem,
+) {
+    let [height, width] = extent(args, s, OUT);
+    let [down, along] = args.dilation;
+    // SAFETY: the caller guarantees the CPU and the lines. Of `y`, rows below `out_h` are written, and
+    // of each at most the columns that are left; that the plane exists has been checked.
+    unsafe {
+        for r in 0..height {
+            let row = s.phase[0] + down * (s.top + r);
+            for c in (0..width).step_by(V::LANES) {
+                let value = V::load(lines.add(r * PITCH * V::LANES + c));
+                let count = V::LANES.min(width - c);
+                let to = y.add(row * args.out_w + s.phase[1] + along * (s.left + c));
+                // The same pixels of the next channel will be written next.
+                V::prefetch_to_write(to.wrapping_add(args.out_h * args.out_w));
+                if along != 1 {
+                    value.store_by_stride(to, count, along);
+                } else if count == V::LANES {
+                    value.store(to);
+                } else {
+                    value.store_first(to, count);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! What Winograd's algorithm costs beside the direct sum.
+
+use im2col::ConvGeometry;
+
+use super::phases::Phases;
+use crate::kernels::winograd::Form;
+
+/// Cycles of the transform of a register of tiles with 36 points, measured with AVX-512: of the output,
+/// of an output with gaps between its pixels, and of the input once the columns are done.
+const OUTPUT: f64 = 300.0;
+const OUTPUT_WITH_GAPS: f64 = 450.0;
+const INPUT: f64 = 130.0;
+/// Cycles of the transform of a register of columns.
+const COLUMNS: f64 = 32.0;
+/// Multiply-adds of registers that start in a cycle, of the products and of a direct sum.
+const PRODUCTS: f64 = 1.8;
+const SUMS: f64 = 1.85;
+/// Tiles of a register.
+const LANES: f64 = 16.0;
+
+/// The time of the direct sum over that of the algorithm, estimated from the shape alone.
+pub(crate) fn gain(g: &ConvGeometry, form: Form, group_oc: usize) -> f64 {
+    let phases = Phases::new(g.window(), form);
+    let places = phases.stride[1] * phases.dilation[1];
+    if !matches!(places, 1 | 2 | 4) {
+        // Its pixels are sorted one by one.
+        return 0.0;
+    }
+    let float = |x: usize| x as f64;
+    let tiles = |out: usize, dilation: usize| {
+        float(out.div_ceil(dilation).div_ceil(form.out())) * float(dilation)
+    };
+    let [down, along] = phases.dilation;
+    let covered = tiles(g.out_h(), down) * tiles(g.out_w(), along) * float(form.out().pow(2));
+    let valid = float(g.out_plane_len()) / covered;
+    let (channels, group_oc) = (float(g.in_c()), float(group_oc));
+
+    let taps = float(form.out().pow(2) * g.window().kernel_h * g.window().kernel_w);
+    let direct = taps * valid * channels * group_oc / SUMS;
+
+    let slots: usize = (0..form.points()).map(|point| phases.slots(form, point).len()).sum();
+    let products = float(slots) * channels * group_oc / PRODUCTS;
+    let points = float(form.points()) / 36.0;
+    let output = if along == 1 { OUTPUT } else { OUTPUT_WITH_GAPS } * points * group_oc;
+    // Each row of tiles in a register transforms columns of its own, those of each run of pixels.
+    let row = (tiles(g.out_w(), along) / float(along)).min(LANES);
+    let segments = (LANES / row).ceil();
+    let registers = (row * float(form.out()) / LANES).ceil();
+    let runs = float(form.side().div_ceil(form.out()));
+    let input = (segments * runs * registers * COLUMNS + INPUT) * points.sqrt();
+    direct / (products + output + input * channels * float(phases.count()))
+}

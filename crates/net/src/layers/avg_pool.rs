@@ -1,0 +1,199 @@
+//! The average under a window, channel by channel.
+
+use im2col::Window;
+use rayon::prelude::*;
+use tensor4::{Shape4, View4, ViewMut4};
+
+use super::windows::{Taps, Windows};
+use crate::layer::{check, check_gradient};
+use crate::parallel::planes_per_task;
+use crate::{Gradient, Init, Layer, LayerSpec, Misfit, Mode, NetError, NetScalar, Seeds, State};
+
+/// The plan of an average pool; see [`avg_pool2d`] and [`global_avg_pool2d`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AvgPool2dSpec {
+    /// `None` for the whole plane.
+    window: Option<Window>,
+    ceil_mode: bool,
+    count_include_pad: bool,
+}
+
+/// The average under the window: `(N, C, H, W)` to `(N, C, OH, OW)`. The padding counts as pixels
+/// of 0, as in PyTorch, unless [`count_include_pad`](AvgPool2dSpec::count_include_pad) says
+/// otherwise.
+#[must_use]
+pub const fn avg_pool2d(window: Window) -> AvgPool2dSpec {
+    AvgPool2dSpec { window: Some(window), ceil_mode: false, count_include_pad: true }
+}
+
+/// The average of each channel over all its pixels: `(N, C, H, W)` to `(N, C, 1, 1)`. Lin et al.,
+/// "Network In Network", 2013.
+#[must_use]
+pub const fn global_avg_pool2d() -> AvgPool2dSpec {
+    AvgPool2dSpec { window: None, ceil_mode: false, count_include_pad: true }
+}
+
+impl AvgPool2dSpec {
+    /// Whether rows and columns that do not fill a window have an output of their own, as in
+    /// [`Window::complete`]; they are left out otherwise. What lies beyond image and padding is
+    /// never counted.
+    #[must_use]
+    pub const fn ceil_mode(self, ceil_mode: bool) -> Self {
+        Self { ceil_mode, ..self }
+    }
+
+    /// Whether the padding is counted in the divisor.
+    #[must_use]
+    pub const fn count_include_pad(self, count_include_pad: bool) -> Self {
+        Self { count_include_pad, ..self }
+    }
+
+    fn averages(self, input: Shape4) -> Result<Averages, Misfit> {
+        let [_, _, h, w] = input.dims();
+        let window = self.window.unwrap_or(Window::new(h, w));
+        let windows = Windows::new(input, window, self.ceil_mode)?;
+        Ok(Averages { windows, count_include_pad: self.count_include_pad })
+    }
+}
+
+/// The averages over one plane.
+#[derive(Debug)]
+pub(super) struct Averages {
+    pub(super) windows: Windows,
+    pub(super) count_include_pad: bool,
+}
+
+impl Averages {
+    fn divisor<T: NetScalar>(&self, rows: Taps, cols: Taps) -> T {
+        T::from_usize(if self.count_include_pad {
+            rows.padded * cols.padded
+        } else {
+            rows.count * cols.count
+        })
+    }
+
+    /// Overwrites `y`, a plane of the output, with the averages of `x`, the same of the input.
+    pub(super) fn forward_plane<T: NetScalar>(&self, x: &[T], y: &mut [T]) {
+        let dilation_w = self.windows.window.dilation_w;
+        self.windows.for_each(|out, rows, cols| {
+            let mut sum = T::ZERO;
+            for start in self.windows.row_starts(rows, cols) {
+                let row = &x[start..start + (cols.count - 1) * dilation_w + 1];
+                if dilation_w == 1 {
+                    row.iter().for_each(|&x| sum += x);
+                } else {
+                    row.iter().step_by(dilation_w).for_each(|&x| sum += x);
+                }
+            }
+            y[out] = sum / self.divisor(rows, cols);
+        });
+    }
+
+    /// Overwrites `dx`, a plane of the input, with the gradients `dy` of the averages, each times
+    /// `scale` and shared out among the pixels under its window.
+    pub(super) fn backward_plane<T: NetScalar>(&self, dy: &[T], scale: T, dx: &mut [T]) {
+        let dilation_w = self.windows.window.dilation_w;
+        dx.fill(T::ZERO);
+        self.windows.for_each(|out, rows, cols| {
+            let share = scale * dy[out] / self.divisor(rows, cols);
+            for start in self.windows.row_starts(rows, cols) {
+                let row = &mut dx[start..start + (cols.count - 1) * dilation_w + 1];
+                if dilation_w == 1 {
+                    row.iter_mut().for_each(|dx| *dx += share);
+                } else {
+                    row.iter_mut().step_by(dilation_w).for_each(|dx| *dx += share);
+                }
+            }
+        });
+    }
+}
+
+impl<T: NetScalar> LayerSpec<T> for AvgPool2dSpec {
+    fn stem(&self) -> &'static str {
+        "pool"
+    }
+
+    fn output_shape(&self, input: Shape4) -> Result<Shape4, Misfit> {
+        self.averages(input)?.windows.output_shape(input)
+    }
+
+    fn build(
+        self: Box<Self>,
+        name: String,
+        input: Shape4,
+        _init: Init,
+        _seeds: &mut Seeds,
+    ) -> Result<Box<dyn Layer<T>>, Misfit> {
+        let averages = self.averages(input)?;
+        Ok(Box::new(AvgPool2d { name, averages, global: self.window.is_none() }))
+    }
+}
+
+#[derive(Debug)]
+struct AvgPool2d {
+    name: String,
+    averages: Averages,
+    global: bool,
+}
+
+impl<T: NetScalar> Layer<T> for AvgPool2d {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn describe(&self) -> String {
+        if self.global {
+            "global average pool".to_owned()
+        } else {
+            self.averages.windows.describe("average pool")
+        }
+    }
+
+    fn output_shape(&self, input: Shape4) -> Result<Shape4, NetError> {
+        self.averages.windows.expected_output(&self.name, input)
+    }
+
+    fn forward(
+        &self,
+        x: View4<'_, T>,
+        y: ViewMut4<'_, T>,
+        _state: &mut State<T>,
+        _mode: Mode,
+    ) -> Result<(), NetError> {
+        let windows = &self.averages.windows;
+        let output = windows.expected_output(&self.name, x.shape())?;
+        check(&self.name, "the output", y.shape(), output)?;
+        if output.is_empty() {
+            return Ok(());
+        }
+        let (in_len, out_len) = (windows.in_len(), windows.out_len());
+        y.into_data()
+            .par_chunks_exact_mut(out_len)
+            .zip(x.data().par_chunks_exact(in_len))
+            .with_min_len(planes_per_task(in_len))
+            .for_each(|(y, x)| self.averages.forward_plane(x, y));
+        Ok(())
+    }
+
+    /// Each gradient is shared out among the pixels under its window.
+    fn backward(
+        &mut self,
+        gradient: Gradient<'_, T>,
+        dx: Option<ViewMut4<'_, T>>,
+        _state: &mut State<T>,
+    ) -> Result<(), NetError> {
+        check_gradient(self, &gradient, dx.as_ref())?;
+        let Some(dx) = dx else { return Ok(()) };
+        let windows = &self.averages.windows;
+        let (in_len, out_len) = (windows.in_len(), windows.out_len());
+        if dx.shape().is_empty() {
+            return Ok(());
+        }
+        dx.into_data()
+            .par_chunks_exact_mut(in_len)
+            .zip(gradient.dy.data().par_chunks_exact(out_len))
+            .with_min_len(planes_per_task(in_len))
+            .for_each(|(dx, dy)| self.averages.backward_plane(dy, T::ONE, dx));
+        Ok(())
+    }
+}
