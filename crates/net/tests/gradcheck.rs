@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::bits;
+use common::{bits, parameter_bits};
 use im2col::{Padding, Window};
 use net::layers::PadMode;
 use net::models::{AlexNetSmall, LeNet5, SimpleConvNet};
@@ -336,6 +336,7 @@ fn the_input_of_a_layer_in_evaluation_mode() {
     let mut net = Sequential::<f64>::builder(1, 6, 7)
         .init(Init::XavierNormal)
         .add(layers::conv2d(3, Window::square(3).pad(1)))
+        .add(layers::batch_norm2d())
         .add(layers::tanh())
         .add(layers::dropout(0.5))
         .add(layers::avg_pool2d(Window::square(2)))
@@ -372,6 +373,6 @@ fn the_input_of_a_layer_in_evaluation_mode() {
     // What is left is no pass that a training could go back over.
     let dy = Tensor4::zeros(Shape4::matrix(2, 4).expect("small"));
     assert_eq!(net.backward(dy.view(), &mut tape), Err(NetError::NoForward { n: 2 }));
-    let none = net.gradient_by_input(5, x.view(), &mut tape, |_, _| {});
-    assert_eq!(none, Err(NetError::NoLayer { layer: 5, layers: 5 }));
+    let none = net.gradient_by_input(6, x.view(), &mut tape, |_, _| {});
+    assert_eq!(none, Err(NetError::NoLayer { layer: 6, layers: 6 }));
 }
