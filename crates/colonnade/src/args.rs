@@ -275,7 +275,7 @@ pub(crate) enum DataCommand {
 Examples:
   colonnade data fetch fashion-mnist
   colonnade data fetch cifar10 --dir /data/cifar10
-  colonnade data fetch mnist --mirror http://mirror.example/mnist")]
+  colonnade data fetch mnist --mirror http://files.example/mnist")]
 pub(crate) struct FetchArgs {
     /// The data set.
     #[arg(value_enum)]

@@ -140,7 +140,7 @@ fn bad_arguments_and_files_are_errors_that_say_what_to_do() {
         (&["train", "--model", "lenet-5"], "a similar value exists: 'lenet5'"),
         (&["summary", "--model", "alxnet"], "'alexnet'"),
         #[cfg(feature = "bundled-mnist")]
-        (&["train", "--model", "alexnet", "--out", &missing], "layer pool1 does not take images"),
+        (&["train", "--model", "alexnet", "--out", &missing], "layer pool2 does not take images"),
         #[cfg(feature = "bundled-mnist")]
         (&["eval", "--weights", &missing], "can't read the weights"),
         #[cfg(feature = "bundled-mnist")]
@@ -206,7 +206,7 @@ fn a_network_brings_settings_that_the_command_line_overrides() {
     let folder = tempdir().unwrap();
     let config = |name: &str, more: &[&str]| {
         let out = folder.path().join(name);
-        let mut args = vec!["--model", "lenet5", "--limit", "200", "--quiet"];
+        let mut args = vec!["--model", "lenet5", "--quiet"];
         args.extend(more);
         let output = train(&out, &args);
         assert!(output.status.success(), "{}", text(&output.stderr));

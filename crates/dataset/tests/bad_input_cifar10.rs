@@ -135,7 +135,7 @@ fn paths_are_compared_and_never_followed() -> Outcome {
     for prefix in ["", "./", "cifar-10-batches-bin/", "./cifar-10-batches-bin/"] {
         assert_eq!(read(&complete(Vec::new(), prefix))?.train.len(), 5, "{prefix}");
     }
-    for prefix in ["../", "/", "/tmp/", "cifar-10-batches-bin/../", "other/"] {
+    for prefix in ["../", "/", "/elsewhere/", "cifar-10-batches-bin/../", "other/"] {
         let error = read(&complete(Vec::new(), prefix)).expect_err("none of the six");
         assert!(
             matches!(error, DatasetError::ArchiveFile { name: "data_batch_1.bin", count: 0, .. }),
