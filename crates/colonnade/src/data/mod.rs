@@ -74,7 +74,10 @@ fn fetch_set(args: &FetchArgs) -> Result<(), Failure> {
     for (i, file) in files.iter().enumerate() {
         if let Err(source) = show_fetching(file, &folder, args.quiet) {
             let missing = match source {
-                FetchError::NoPlace { .. } => files[i..].to_vec(),
+                FetchError::NoPlace { .. } => {
+                    let rest = files[i..].iter().filter(|file| !folder.join(&file.name).exists());
+                    rest.cloned().collect()
+                }
                 _ => Vec::new(),
             };
             return Err(NotFetched { source, missing, folder }.into());
@@ -95,7 +98,7 @@ fn show_fetching(file: &RemoteFile, folder: &Path, quiet: bool) -> Result<(), Fe
         if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr_with_hz(10) };
     let bar = ProgressBar::with_draw_target(Some(file.size), target);
     let style = ProgressStyle::with_template(
-        "{prefix} {wide_bar} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left",
+        "{prefix} {wide_bar} {decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}  {eta} left",
     );
     bar.set_style(style.expect("the template is valid").progress_chars("━━─"));
     bar.set_prefix(file.name.clone());

@@ -39,7 +39,8 @@ impl Server {
                 let bytes = answer(&request, seen.len());
                 seen.push(request);
                 drop(seen);
-                send(stream, &bytes);
+                // By a thread of its own: who follows a redirect may hold on to the connection.
+                thread::spawn(move || send(stream, &bytes));
             }
         });
         Self { address, seen, ended, thread: Some(thread) }
