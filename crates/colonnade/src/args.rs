@@ -9,7 +9,12 @@ use net::models::Recipe;
 use net::{Rule, Schedule};
 
 use crate::data::DatasetName;
+use crate::features::FeaturesArgs;
+use crate::filters::FiltersArgs;
+use crate::gradcheck::GradcheckArgs;
 use crate::model::ModelName;
+use crate::predict::PredictArgs;
+use crate::report_page::ReportArgs;
 
 /// Trains and runs convolutional networks on a CPU.
 #[derive(Debug, Parser)]
@@ -21,6 +26,10 @@ Examples:
   colonnade train                                 SimpleConvNet on the bundled MNIST
   colonnade train --model deep-convnet            the book's deep network, with settings of its own
   colonnade summary --model alexnet               its layers, parameters and multiply-adds
+  colonnade report --run runs/NAME                one page about the run
+  colonnade filters --run runs/NAME               what its first layer looks for
+  colonnade features --run runs/NAME              what every layer looks for
+  colonnade predict --run runs/NAME digit.png     what it takes a picture for
   colonnade eval --model simple-convnet --weights runs/NAME/model.safetensors
   colonnade data fetch cifar10                    downloads a data set"
 )]
@@ -34,6 +43,11 @@ pub(crate) enum Command {
     Train(TrainArgs),
     Eval(EvalArgs),
     Summary(SummaryArgs),
+    Filters(FiltersArgs),
+    Features(FeaturesArgs),
+    Report(ReportArgs),
+    Predict(PredictArgs),
+    Gradcheck(GradcheckArgs),
     /// Downloads data sets, and shows what is in one.
     #[command(
         subcommand,
@@ -188,6 +202,11 @@ pub(crate) struct PictureArgs {
 }
 
 impl PictureArgs {
+    /// What the shorter side of a picture is resized to, if it is.
+    pub(crate) fn shorter_side(&self) -> Option<usize> {
+        self.resize
+    }
+
     pub(crate) fn options(&self) -> FolderOptions {
         let ImageSize { rows, cols } = self.image_size;
         let mut options = FolderOptions::new(rows, cols);
@@ -333,7 +352,7 @@ impl OptimizerName {
     }
 }
 
-fn positive(text: &str) -> Result<usize, String> {
+pub(crate) fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("at least 1 is needed".to_owned()),
         Ok(number) => Ok(number),

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::failure::Failure;
 
 /// A folder that holds one run: `initial.safetensors`, `model.safetensors`, `metrics.csv`,
-/// `config.json`.
+/// `steps.csv`, `config.json`.
 pub(crate) struct RunFolder {
     path: PathBuf,
 }
@@ -26,6 +26,11 @@ impl RunFolder {
         fs::create_dir_all(&folder.path)
             .map_err(|e| failed("create the folder", &folder.path, e))?;
         Ok(folder)
+    }
+
+    /// A folder that a run has been written to.
+    pub(crate) fn open(path: PathBuf) -> Self {
+        Self { path }
     }
 
     /// The folder's path.
@@ -46,6 +51,11 @@ impl RunFolder {
     /// The settings.
     pub(crate) fn config(&self) -> PathBuf {
         self.path.join("config.json")
+    }
+
+    /// One line per few steps.
+    pub(crate) fn steps(&self) -> PathBuf {
+        self.path.join("steps.csv")
     }
 
     /// One line per epoch.

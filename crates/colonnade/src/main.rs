@@ -3,15 +3,23 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod bar;
 mod data;
 mod date;
 mod eval;
 mod failure;
+mod features;
 mod files;
+mod filters;
+mod gradcheck;
 mod interrupt;
 mod model;
+mod predict;
 mod progress;
+mod report_page;
+mod run;
 mod samples;
+mod steps;
 mod summary;
 mod train;
 mod weights;
@@ -29,6 +37,11 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Summary(args) => summary::run(&args),
+        Command::Filters(args) => filters::run(&args),
+        Command::Features(args) => features::run(&args),
+        Command::Report(args) => report_page::run(&args),
+        Command::Predict(args) => predict::run(&args),
+        Command::Gradcheck(args) => gradcheck::run(&args),
         Command::Data(command) => data::run(&command),
     };
     match result {

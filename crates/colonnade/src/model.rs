@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use net::models::{Model, Recipe};
-use net::{Init, NetError, Sequential};
+use net::{Init, NetError, NetScalar, Sequential};
 
 /// A network of `net`, as an argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,6 +32,11 @@ impl ModelName {
     /// How it is trained unless the command line says otherwise.
     pub(crate) fn recipe(self) -> Recipe {
         self.0.recipe()
+    }
+
+    /// The network for its usual images and classes, in `f32` or `f64`.
+    pub(crate) fn build_usual<T: NetScalar>(self, seed: u64) -> Result<Sequential<T>, NetError> {
+        self.0.build(None, None, seed)
     }
 
     /// The network for images of the given shape, or of its usual one, and so many classes.

@@ -10,9 +10,11 @@ use net::{Control, EpochReport, NetError, Observer, Sequential, StepReport};
 use crate::failure::Failure;
 use crate::files::{RunFolder, failed, write_whole};
 use crate::interrupt::Interrupt;
+use crate::steps::{self, Course, Steps};
 use crate::weights;
 
-const HEADER: &str = "epoch,step,train_loss,train_accuracy,test_loss,test_accuracy,seconds\n";
+const HEADER: &str =
+    "epoch,step,train_loss,train_accuracy,test_loss,test_accuracy,seconds,learning_rate\n";
 
 /// How much of a running average each step replaces.
 const SMOOTHING: f64 = 0.02;
@@ -29,6 +31,7 @@ pub(crate) struct Progress<'a> {
     loss: Option<f64>,
     accuracy: Option<f64>,
     metrics: String,
+    steps: Steps,
     /// The last step, if it was interrupted there.
     pub(crate) interrupted_at: Option<u64>,
     /// The last weights written, if there are any.
@@ -41,7 +44,7 @@ impl<'a> Progress<'a> {
     pub(crate) fn new(
         folder: &'a RunFolder,
         model: &'static str,
-        steps: u64,
+        course: Course,
         quiet: bool,
         interrupt: Interrupt,
     ) -> Self {
@@ -51,7 +54,7 @@ impl<'a> Progress<'a> {
         } else {
             ProgressDrawTarget::stderr_with_hz(10)
         };
-        let bar = ProgressBar::with_draw_target(Some(steps), target);
+        let bar = ProgressBar::with_draw_target(Some(course.steps), target);
         let style = ProgressStyle::with_template("{prefix} {wide_bar} {msg}  {eta} left");
         bar.set_style(style.expect("the template is valid").progress_chars("━━─"));
         Self {
@@ -65,6 +68,7 @@ impl<'a> Progress<'a> {
             loss: None,
             accuracy: None,
             metrics: HEADER.to_owned(),
+            steps: Steps::new(course),
             interrupted_at: None,
             saved: folder.initial(),
             failure: None,
@@ -98,13 +102,15 @@ impl<'a> Progress<'a> {
         let (test_loss, test_accuracy) =
             test.map_or((f64::NAN, f64::NAN), |t| (t.loss, t.accuracy()));
         self.metrics += &format!(
-            "{epoch},{step},{:.6},{:.6},{test_loss:.6},{test_accuracy:.6},{:.3}\n",
+            "{epoch},{step},{:.6},{:.6},{test_loss:.6},{test_accuracy:.6},{:.3},{}\n",
             train.loss,
             train.accuracy(),
             self.started.elapsed().as_secs_f64(),
+            self.steps.rate(*step),
         );
         weights::save(net, self.model, &self.folder.model())?;
         self.saved = self.folder.model();
+        write_whole(&self.folder.steps(), self.steps.csv().as_bytes())?;
         write_whole(&self.folder.metrics(), self.metrics.as_bytes())
     }
 }
@@ -113,6 +119,7 @@ impl Observer<f32> for Progress<'_> {
     fn on_step(&mut self, report: &StepReport) -> Control {
         let mix =
             |old: Option<f64>, new: f64| Some(old.map_or(new, |old| old + SMOOTHING * (new - old)));
+        self.steps.add(report);
         self.images += report.images as u64;
         self.loss = mix(self.loss, report.loss);
         self.accuracy = mix(self.accuracy, report.correct as f64 / report.images as f64);
@@ -160,5 +167,8 @@ impl Observer<f32> for Progress<'_> {
 
 /// Makes sure that metrics can be written before an epoch has been spent on them.
 pub(crate) fn begin_metrics(folder: &RunFolder) -> Result<(), Failure> {
-    std::fs::write(folder.metrics(), HEADER).map_err(|e| failed("write it", &folder.metrics(), e))
+    for (path, header) in [(folder.metrics(), HEADER), (folder.steps(), steps::HEADER)] {
+        std::fs::write(&path, header).map_err(|e| failed("write it", &path, e))?;
+    }
+    Ok(())
 }

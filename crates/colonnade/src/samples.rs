@@ -1,5 +1,8 @@
 //! The data set of a run, as the trainer reads it.
 
+use std::path::Path;
+
+use dataset::image_folder::FolderOptions;
 use dataset::{Augmentation, ImageSet, Loader, Normalization};
 use net::{Control, EpochReport, NetError, Observer, Samples, Sequential, StepReport};
 use tensor4::{Shape4, ViewMut4};
@@ -14,19 +17,32 @@ pub(crate) struct Data {
     pub(crate) test: Images,
     /// Where they come from, for people.
     pub(crate) source: String,
+    /// What has been done to the pixels of both, if anything.
+    pub(crate) normalization: Option<Normalization>,
 }
 
 impl Data {
     /// Reads the data set that was asked for, or the bundled MNIST.
     pub(crate) fn load(args: &SourceArgs) -> Result<Self, Failure> {
-        let (set, source) = data::resolve(args.data.as_deref(), &args.pictures.options())?;
+        Self::read(args.data.as_deref(), &args.pictures.options(), args.normalize)
+    }
+
+    /// Reads the data set of a name or a path, or the bundled MNIST.
+    pub(crate) fn read(
+        data: Option<&Path>,
+        pictures: &FolderOptions,
+        normalize: bool,
+    ) -> Result<Self, Failure> {
+        let (set, source) = data::resolve(data, pictures)?;
         let (mut train, mut test) = (Loader::new(set.train), Loader::new(set.test));
-        if args.normalize {
+        let mut normalization = None;
+        if normalize {
             let found = Normalization::of(train.set())?;
             train = train.with_normalization(found.clone())?;
-            test = test.with_normalization(found)?;
+            test = test.with_normalization(found.clone())?;
+            normalization = Some(found);
         }
-        Ok(Self { train: Images(train), test: Images(test), source })
+        Ok(Self { train: Images(train), test: Images(test), source, normalization })
     }
 }
 
@@ -48,6 +64,11 @@ impl Images {
 
     pub(crate) fn classes(&self) -> usize {
         self.set().classes()
+    }
+
+    /// The names of the classes; none where they are numbers.
+    pub(crate) fn class_names(&self) -> &[String] {
+        self.set().class_names()
     }
 
     /// Channels, rows and columns.

@@ -14,6 +14,7 @@ use crate::files::{RunFolder, write_json};
 use crate::interrupt::Interrupt;
 use crate::progress::{Progress, begin_metrics};
 use crate::samples::{CountEpochs, Data};
+use crate::steps::Course;
 use crate::{use_threads, weights};
 
 /// The settings of a run, as `config.json` holds them.
@@ -27,7 +28,14 @@ struct Config<'a> {
     classes: usize,
     parameters: usize,
     data: &'a str,
+    /// What the names of the classes are; none where they are numbers.
+    class_names: &'a [String],
+    /// How pictures were scaled before their centre was cut out.
+    resize: Option<usize>,
     normalize: bool,
+    /// What was taken from each channel, and what it was divided by, if it was normalised.
+    mean: &'a [f32],
+    std: &'a [f32],
     augment: Option<String>,
     train_images: usize,
     test_images: usize,
@@ -66,7 +74,11 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         classes: data.train.classes(),
         parameters: net.parameter_count(),
         data: &data.source,
+        class_names: data.train.class_names(),
+        resize: args.source.pictures.shorter_side(),
         normalize: args.source.normalize,
+        mean: data.normalization.as_ref().map_or(&[], |found| found.mean()),
+        std: data.normalization.as_ref().map_or(&[], |found| found.std()),
         augment: args.augment.map(|augmentation| augmentation.to_string()),
         train_images: data.train.len(),
         test_images: data.test.len(),
@@ -97,7 +109,8 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     }
     let interrupt = Interrupt::listen();
     let steps = options.epochs as u64 * data.train.len().div_ceil(options.batch_size) as u64;
-    let mut progress = Progress::new(&folder, model, steps, args.quiet, interrupt);
+    let course = Course { rate: rule.learning_rate(), schedule: options.schedule, steps };
+    let mut progress = Progress::new(&folder, model, course, args.quiet, interrupt);
     let mut observer = CountEpochs { observer: &mut progress, images: &data.train };
     let result = trainer.fit(&mut net, &data.train, Some(&data.test), &mut observer);
     progress.finish();

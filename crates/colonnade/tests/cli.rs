@@ -44,10 +44,12 @@ fn training_leaves_a_run_folder_that_eval_reads_back() {
     let progress = text(&output.stderr);
     assert!(progress.contains("epoch  1/1") && !progress.contains('\u{1b}'), "{progress}");
 
-    for file in ["initial.safetensors", "model.safetensors", "metrics.csv", "config.json"] {
+    for file in
+        ["initial.safetensors", "model.safetensors", "metrics.csv", "steps.csv", "config.json"]
+    {
         assert!(first.join(file).is_file(), "{file}");
     }
-    assert_eq!(fs::read_dir(&first).unwrap().count(), 4, "no stray file");
+    assert_eq!(fs::read_dir(&first).unwrap().count(), 5, "no stray file");
     let metrics = fs::read_to_string(first.join("metrics.csv")).unwrap();
     assert_eq!(metrics.lines().count(), 2, "{metrics}");
     let config = fs::read_to_string(first.join("config.json")).unwrap();

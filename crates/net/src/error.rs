@@ -50,6 +50,14 @@ pub enum NetError {
         /// Images of the gradient given.
         n: usize,
     },
+    /// A layer that the network does not have.
+    #[error("there is no layer {layer}: the network has {layers}, counted from 0")]
+    NoLayer {
+        /// The layer asked for.
+        layer: usize,
+        /// How many there are.
+        layers: usize,
+    },
     /// There are not as many labels as images.
     #[error("{operation}: {images} images, but {labels} labels")]
     LabelCount {

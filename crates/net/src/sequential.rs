@@ -1,6 +1,6 @@
 //! A network whose layers follow one another.
 
-use tensor4::{Shape4, Tensor4, View4};
+use tensor4::{Shape4, Tensor4, View4, ViewMut4};
 
 use crate::layer::check;
 use crate::{
@@ -108,6 +108,21 @@ impl<T: NetScalar> Sequential<T> {
         tape: &'t mut Tape<T>,
         mode: Mode,
     ) -> Result<View4<'t, T>, NetError> {
+        self.run_forward(self.layers.len(), x, tape, mode)?;
+        if let Mode::Train { .. } = mode {
+            tape.trained = Some(x.shape().n());
+        }
+        Ok(tape.activations[self.layers.len()].view())
+    }
+
+    /// Runs the first `count` layers.
+    fn run_forward(
+        &self,
+        count: usize,
+        x: View4<'_, T>,
+        tape: &mut Tape<T>,
+        mode: Mode,
+    ) -> Result<(), NetError> {
         let expected = self.input.with_n(x.shape().n())?;
         check("the network", "the input", x.shape(), expected)?;
         tape.trained = None;
@@ -116,16 +131,14 @@ impl<T: NetScalar> Sequential<T> {
         tape.activations[0].set_shape(expected);
         tape.activations[0].view_mut().data_mut().copy_from_slice(x.data());
         let mut shape = expected;
-        for (i, (layer, state)) in self.layers.iter().zip(&mut tape.states).enumerate() {
+        let layers = self.layers[..count].iter().zip(&mut tape.states);
+        for (i, (layer, state)) in layers.enumerate() {
             let (before, after) = tape.activations.split_at_mut(i + 1);
             shape = layer.output_shape(shape)?;
             after[0].set_shape(shape);
             layer.forward(before[i].view(), after[0].view_mut(), state, mode)?;
         }
-        if let Mode::Train { .. } = mode {
-            tape.trained = Some(x.shape().n());
-        }
-        Ok(tape.activations[self.layers.len()].view())
+        Ok(())
     }
 
     /// Runs the gradient of the loss by the output back through the network, into the `grad` of
@@ -138,7 +151,8 @@ impl<T: NetScalar> Sequential<T> {
     ///
     /// [`NetError::NoForward`] if there was none with as many images; [`NetError::Shape`].
     pub fn backward(&mut self, dy: View4<'_, T>, tape: &mut Tape<T>) -> Result<(), NetError> {
-        self.run_backward(dy, tape, false)
+        self.start_backward(dy, tape)?;
+        self.run_backward(self.layers.len(), tape, false)
     }
 
     /// As [`backward`](Self::backward), and returns the gradient of the loss by the input.
@@ -151,26 +165,72 @@ impl<T: NetScalar> Sequential<T> {
         dy: View4<'_, T>,
         tape: &mut Tape<T>,
     ) -> Result<Tensor4<T>, NetError> {
-        self.run_backward(dy, tape, true)?;
+        self.start_backward(dy, tape)?;
+        self.run_backward(self.layers.len(), tape, true)?;
         Ok(tape.gradients[0].view().to_tensor())
     }
 
-    fn run_backward(
+    /// The gradient by the input of something that is computed from the output of one layer, in
+    /// evaluation mode: nothing is random, and running averages stand still.
+    ///
+    /// Runs `x` through the layers up to the one at `layer` and gives its output to `objective`,
+    /// which writes the gradient of its value by that output (all 0 before) to its second
+    /// argument. That is what pictures of a network are made from: ascent along this gradient
+    /// finds the input that excites a unit (Erhan et al., "Visualizing higher-layer features of a
+    /// deep network", 2009). The outputs up to `layer` stay on the tape; the `grad` of every
+    /// parameter on the way is overwritten.
+    ///
+    /// # Errors
+    ///
+    /// [`NetError::NoLayer`] if the network has no such layer; [`NetError::Shape`] if the images
+    /// are not of the shape that the network takes.
+    pub fn gradient_by_input(
         &mut self,
-        dy: View4<'_, T>,
+        layer: usize,
+        x: View4<'_, T>,
         tape: &mut Tape<T>,
-        to_input: bool,
-    ) -> Result<(), NetError> {
+        objective: impl FnOnce(View4<'_, T>, ViewMut4<'_, T>),
+    ) -> Result<Tensor4<T>, NetError> {
+        let layers = self.layers.len();
+        if layer >= layers {
+            return Err(NetError::NoLayer { layer, layers });
+        }
+        self.run_forward(layer + 1, x, tape, Mode::Eval)?;
+        let output = tape.activations[layer + 1].view();
+        let dy = &mut tape.gradients[0];
+        dy.set_shape(output.shape());
+        dy.view_mut().fill(T::ZERO);
+        objective(output, dy.view_mut());
+        self.run_backward(layer + 1, tape, true)?;
+        Ok(tape.gradients[0].view().to_tensor())
+    }
+
+    /// Puts the gradient by the output of the network where [`run_backward`](Self::run_backward)
+    /// begins.
+    fn start_backward(&self, dy: View4<'_, T>, tape: &mut Tape<T>) -> Result<(), NetError> {
         let n = dy.shape().n();
         if tape.trained != Some(n) || tape.states.len() != self.layers.len() {
             return Err(NetError::NoForward { n });
         }
         let output = tape.activations[self.layers.len()].view().shape();
         check("backward", "dy", dy.shape(), output)?;
+        tape.gradients[0].set_shape(output);
+        tape.gradients[0].view_mut().data_mut().copy_from_slice(dy.data());
+        Ok(())
+    }
+
+    /// Goes back through the first `count` layers, from the gradient by the output of the last
+    /// of them to that by the input of the network, if it is asked for; both in
+    /// `tape.gradients[0]`.
+    fn run_backward(
+        &mut self,
+        count: usize,
+        tape: &mut Tape<T>,
+        to_input: bool,
+    ) -> Result<(), NetError> {
         let [current, next] = &mut tape.gradients;
-        current.set_shape(output);
-        current.view_mut().data_mut().copy_from_slice(dy.data());
-        for (i, (layer, state)) in self.layers.iter_mut().zip(&mut tape.states).enumerate().rev() {
+        let layers = self.layers[..count].iter_mut().zip(&mut tape.states);
+        for (i, (layer, state)) in layers.enumerate().rev() {
             let (x, y) = (tape.activations[i].view(), tape.activations[i + 1].view());
             let gradient = Gradient { x, y, dy: current.view() };
             next.set_shape(x.shape());

@@ -2,13 +2,13 @@
 
 mod common;
 
-use common::bits;
+use common::{bits, parameter_bits};
 use im2col::{Padding, Window};
 use net::layers::PadMode;
 use net::models::{AlexNetSmall, LeNet5, SimpleConvNet};
 use net::{
     Gradient, GradientCheck, GradientError, Init, Layer, LayerSpec, Misfit, Mode, NetError, Seeds,
-    Sequential, State, gradient_check, layers,
+    Sequential, State, Tape, gradient_check, layers,
 };
 use tensor4::{Shape4, Tensor4, View4, ViewMut4};
 use testkit::values;
@@ -327,4 +327,52 @@ fn one_wrong_element_is_found_whether_number_or_not() {
         assert!(input_error(Fault::First(1.5)) > 1e-3);
         assert!(input_error(Fault::First(f64::NAN)).is_nan());
     }
+}
+
+/// The gradient that pictures are made from, against central differences, for the output of
+/// every layer; nothing is dropped on the way.
+#[test]
+fn the_input_of_a_layer_in_evaluation_mode() {
+    let mut net = Sequential::<f64>::builder(1, 6, 7)
+        .init(Init::XavierNormal)
+        .add(layers::conv2d(3, Window::square(3).pad(1)))
+        .add(layers::batch_norm2d())
+        .add(layers::tanh())
+        .add(layers::dropout(0.5))
+        .add(layers::avg_pool2d(Window::square(2)))
+        .add(layers::affine(4))
+        .build(5)
+        .expect("the layers fit");
+    let mut x = images(&net, 2, 8);
+    let before = parameter_bits(&net);
+    let mut tape = Tape::new();
+    for layer in 0..net.layers().len() {
+        net.forward(x.view(), &mut tape, Mode::Eval).expect("x fits");
+        let len = tape.output(layer).expect("a forward pass ran").len();
+        let weights = values::<f64>(len, layer as u64);
+        let weighted = |y: &[f64]| y.iter().zip(&weights).map(|(y, w)| y * w).sum::<f64>();
+        let gradient = net
+            .gradient_by_input(layer, x.view(), &mut tape, |_, mut dy| {
+                dy.data_mut().copy_from_slice(&weights);
+            })
+            .expect("there is such a layer");
+        for element in [0, 17, 40, 41, 83] {
+            let value = x.data()[element];
+            let mut at = |value: f64| {
+                x.data_mut()[element] = value;
+                net.forward(x.view(), &mut tape, Mode::Eval).expect("x fits");
+                weighted(tape.output(layer).expect("a forward pass ran").data())
+            };
+            let numerical = (at(value + 1e-5) - at(value - 1e-5)) / 2e-5;
+            x.data_mut()[element] = value;
+            let difference = (numerical - gradient.data()[element]).abs();
+            assert!(difference < 1e-8, "layer {layer}, element {element}: {difference}");
+        }
+    }
+    assert_eq!(parameter_bits(&net), before);
+    // What is left is no pass that a training could go back over.
+    let dy = Tensor4::zeros(Shape4::matrix(2, 4).expect("small"));
+    assert_eq!(net.backward(dy.view(), &mut tape), Err(NetError::NoForward { n: 2 }));
+    let none = net.gradient_by_input(6, x.view(), &mut tape, |_, _| {});
+    assert_eq!(none, Err(NetError::NoLayer { layer: 6, layers: 6 }));
 }

@@ -53,7 +53,7 @@ pub fn summary_table(input: Shape4, layers: &[LayerSummary]) -> String {
 }
 
 /// The sizes of one image: `(30, 24, 24)`, or `100` where there is one row and one column.
-fn image(shape: Shape4) -> String {
+pub(crate) fn image(shape: Shape4) -> String {
     match shape.dims() {
         [_, c, 1, 1] => c.to_string(),
         [_, c, h, w] => format!("({c}, {h}, {w})"),
@@ -61,12 +61,12 @@ fn image(shape: Shape4) -> String {
 }
 
 /// A count, or nothing for none.
-fn count(count: u64) -> String {
+pub(crate) fn count(count: u64) -> String {
     if count == 0 { String::new() } else { grouped(count) }
 }
 
 /// Digits in groups of three.
-fn grouped(count: u64) -> String {
+pub(crate) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {

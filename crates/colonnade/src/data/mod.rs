@@ -24,7 +24,7 @@ use crate::files::failed;
 pub(crate) use catalog::DatasetName;
 use catalog::RemoteFile;
 use fetch::{FetchError, Fetched};
-pub(crate) use source::{SourceError, resolve};
+pub(crate) use source::{BUNDLED, SourceError, resolve};
 
 pub(crate) fn run(command: &DataCommand) -> Result<(), Failure> {
     match command {

@@ -9,6 +9,9 @@ use dataset::{Dataset, DatasetError, cifar10, fashion_mnist, mnist};
 
 use super::catalog::DatasetName;
 
+/// What the data set is called that is read if none is named.
+pub(crate) const BUNDLED: &str = "bundled MNIST";
+
 /// Why there is no data set.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SourceError {
@@ -55,7 +58,7 @@ pub(crate) fn resolve(
 fn named(set: DatasetName) -> Result<(Dataset, String), SourceError> {
     #[cfg(feature = "bundled-mnist")]
     if set == DatasetName::Mnist {
-        return Ok((mnist::bundled()?, "bundled MNIST".to_owned()));
+        return Ok((mnist::bundled()?, BUNDLED.to_owned()));
     }
     let folder = set.folder().ok_or(SourceError::NoHome)?;
     if !set.is_in(&folder) {
