@@ -308,7 +308,7 @@ mod tests {
     #[test]
     fn relu_is_as_pytorch_has_it() {
         let g = Golden::load("activations");
-        assert_eq!(g.cases(), ["relu", "sigmoid", "tanh"]);
+        assert!(g.cases().iter().any(|case| case == "relu"), "relu is among {:?}", g.cases());
         assert_eq!(g.dims("relu.x"), [2, 3, 4, 5]);
         let [x, y, dy, dx] = ["x", "y", "dy", "dx"].map(|what| g.values(&format!("relu.{what}")));
         assert!(x.contains(&0.0), "x = 0 is the case that matters");
