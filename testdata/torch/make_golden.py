@@ -477,12 +477,44 @@ def smoothing():
     return g
 
 
+def schedule():
+    """What each scheduler multiplies the learning rate by, step by step."""
+    g = Golden("schedule", 16)
+    lr = torch.optim.lr_scheduler
+    # epochs, steps per epoch, steps of warm-up, epochs of a step, factor of a step
+    cases = [(4, 5, 0, 2, 0.1), (3, 7, 6, 1, 0.5), (2, 3, 5, 1, 0.25), (1, 1, 0, 1, 0.1)]
+    for i, (epochs, per_epoch, warm_up, every, factor) in enumerate(cases):
+        steps = epochs * per_epoch
+        left = steps - warm_up
+        schedulers = {
+            "constant": lambda o: lr.ConstantLR(o, factor=1.0, total_iters=left),
+            "linear": lambda o: lr.LinearLR(o, 1.0, 0.0, total_iters=left),
+            "step": lambda o: lr.StepLR(o, every * per_epoch, gamma=factor),
+            "cosine": lambda o: lr.CosineAnnealingLR(o, T_max=left),
+        }
+        case = f"s{i:02}"
+        g.put(case, settings=numbers(epochs, per_epoch, warm_up, every, factor))
+        for name, make in schedulers.items():
+            optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+            scheduler = make(optimizer)
+            if warm_up:
+                first = lr.LinearLR(optimizer, 1 / (warm_up + 1), 1.0, total_iters=warm_up)
+                scheduler = lr.SequentialLR(optimizer, [first, make(optimizer)], [warm_up])
+            factors = []
+            for _ in range(steps):
+                factors.append(scheduler.get_last_lr()[0])
+                optimizer.step()
+                scheduler.step()
+            g.put(case, **{name: numbers(*factors)})
+    return g
+
+
 def main():
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent
     folder.mkdir(parents=True, exist_ok=True)
     layers = (conv2d, pool, activations, affine)
     more_layers = (ceil_pool, pad, subsample, table_conv2d, lrn, batch_norm, log_softmax)
-    for make in (*layers, *more_layers, loss, smoothing, optim, simple_convnet):
+    for make in (*layers, *more_layers, loss, smoothing, optim, schedule, simple_convnet):
         make().write(folder)
 
 

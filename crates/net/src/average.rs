@@ -17,6 +17,16 @@ impl<T: NetScalar> Average<T> {
         Self { decay, values }
     }
 
+    /// Goes on with an average of every parameter, in their order.
+    pub(crate) fn restored(decay: f64, values: Vec<Vec<T>>) -> Self {
+        Self { decay, values }
+    }
+
+    /// The average of a parameter, by its number.
+    pub(crate) fn values(&self, index: usize) -> &[T] {
+        &self.values[index]
+    }
+
     /// Takes the weights after a step (counted from 1) in.
     pub(crate) fn add(&mut self, net: &Sequential<T>, step: u64) {
         // Less of the past in the first steps, when the past is worth nothing.

@@ -129,6 +129,13 @@ pub enum NetError {
         /// One line for each tensor that is missing, left over, or of another shape.
         problems: Vec<String>,
     },
+    /// A training that can't be gone on with, and why.
+    #[error("the state does not fit the training: {}", .problems.join("; "))]
+    Checkpoint {
+        /// One line for each tensor that is missing, left over, or of another shape; or the one
+        /// about the step.
+        problems: Vec<String>,
+    },
     /// The samples could not be read.
     #[error("samples: {message}")]
     Samples {

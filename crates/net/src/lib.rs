@@ -40,8 +40,10 @@ pub mod layers;
 mod loss;
 pub mod models;
 mod optim;
+mod options;
 mod parallel;
 mod parameter;
+mod schedule;
 mod sequential;
 mod tape;
 mod trainer;
@@ -55,12 +57,14 @@ pub use init::{Init, Seeds};
 pub use layer::{Gradient, Layer, LayerSpec, Mode, State};
 pub use loss::{BatchLoss, SoftmaxCrossEntropy};
 pub use optim::{Optimizer, Rule};
+pub use options::TrainOptions;
 pub use parameter::Parameter;
+pub use schedule::Schedule;
 pub use sequential::{LayerSummary, Sequential};
 pub use tape::Tape;
 pub use trainer::{
-    Control, EpochReport, Evaluation, Observer, Schedule, StepReport, TrainOptions, Trainer,
-    evaluate,
+    Checkpoint, Control, EpochReport, Evaluation, NamedTensor, Observer, Position, StepReport,
+    Trainer, evaluate,
 };
 
 /// The examples of the README, compiled and run with the doc tests.

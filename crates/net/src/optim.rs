@@ -155,6 +155,40 @@ impl Rule {
         self
     }
 
+    /// The same rule with another weight decay.
+    #[must_use]
+    pub const fn with_weight_decay(mut self, decay: f64) -> Self {
+        match &mut self {
+            Self::Sgd { weight_decay, .. }
+            | Self::AdaGrad { weight_decay, .. }
+            | Self::RmsProp { weight_decay, .. }
+            | Self::Adam { weight_decay, .. }
+            | Self::AdamW { weight_decay, .. } => *weight_decay = decay,
+        }
+        self
+    }
+
+    /// The weight decay.
+    #[must_use]
+    pub const fn weight_decay(self) -> f64 {
+        match self {
+            Self::Sgd { weight_decay, .. }
+            | Self::AdaGrad { weight_decay, .. }
+            | Self::RmsProp { weight_decay, .. }
+            | Self::Adam { weight_decay, .. }
+            | Self::AdamW { weight_decay, .. } => weight_decay,
+        }
+    }
+
+    /// How many moments it keeps of each parameter.
+    pub(crate) const fn moments(self) -> usize {
+        match self {
+            Self::Sgd { momentum: 0.0, .. } => 0,
+            Self::Sgd { .. } | Self::AdaGrad { .. } | Self::RmsProp { .. } => 1,
+            Self::Adam { .. } | Self::AdamW { .. } => 2,
+        }
+    }
+
     /// Whether every number is finite, rates and eps are not negative, and betas lie below 1.
     fn validate(self) -> Result<(), NetError> {
         let at_least_0 = |setting, value: f64| {
@@ -236,6 +270,24 @@ impl<T: NetScalar> Optimizer<T> {
     /// Multiplies the learning rate of the rule by `scale` from now on (not by the scale before).
     pub fn set_scale(&mut self, scale: f64) {
         self.scale = scale;
+    }
+
+    /// First and second moment of a parameter, by its number; empty where there is none.
+    pub(crate) fn moments(&self, index: usize) -> [&[T]; 2] {
+        self.moments.get(index).map_or([&[], &[]], |[first, second]| [first, second])
+    }
+
+    /// Goes on after so many steps, with the moments of every parameter: all the first ones, then
+    /// all the second ones, as far as the rule has them.
+    pub(crate) fn restore(&mut self, step: u64, moments: Vec<Vec<Vec<T>>>) {
+        self.step = step;
+        self.moments.clear();
+        for (order, values) in moments.into_iter().enumerate() {
+            self.moments.resize_with(values.len(), Default::default);
+            for (moments, values) in self.moments.iter_mut().zip(values) {
+                moments[order] = values;
+            }
+        }
     }
 
     /// Begins a step, in which every parameter is then [updated](Self::update) once.

@@ -1,5 +1,7 @@
 //! Training: epochs over shuffled batches.
 
+mod checkpoint;
+
 use rand::SeedableRng;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::seq::SliceRandom;
@@ -9,118 +11,10 @@ use crate::loss::check_smoothing;
 use crate::tape::Buffer;
 use crate::{
     Mode, NetError, NetScalar, Optimizer, Samples, Seeds, Sequential, SoftmaxCrossEntropy, Tape,
+    TrainOptions,
 };
 
-/// The settings of a training.
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[non_exhaustive]
-pub struct TrainOptions {
-    /// How many times every image is seen.
-    pub epochs: usize,
-    /// Images per step; the last step of an epoch has what is left.
-    pub batch_size: usize,
-    /// Images per pass in evaluation. Changes memory and speed alone.
-    pub eval_batch_size: usize,
-    /// What the order of the images follows from.
-    pub seed: u64,
-    /// How the learning rate changes over the training.
-    pub schedule: Schedule,
-    /// How much of a running average of the weights stays at each step; `None` for no average.
-    ///
-    /// With it, the weights that are evaluated, reported and left at the end are the averaged
-    /// ones: `average = d * average + (1 - d) * weights`, with a smaller `d` in the first steps
-    /// (`step / (step + 10)`), so that the weights of the beginning are soon forgotten. Polyak
-    /// and Juditsky, "Acceleration of stochastic approximation by averaging", 1992.
-    pub average: Option<f64>,
-    /// How much of each label is spread over all classes in training; see
-    /// [`SoftmaxCrossEntropy::smoothed_loss`]. The loss of a step is then the smoothed one, that
-    /// of an evaluation is not.
-    pub label_smoothing: f64,
-}
-
-/// How the learning rate changes over the training.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Schedule {
-    /// It does not.
-    #[default]
-    Constant,
-    /// It falls in a straight line, from that of the rule at the first step to 0 after the last.
-    Linear,
-}
-
-impl Schedule {
-    /// The name in tables and files.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Constant => "constant",
-            Self::Linear => "linear",
-        }
-    }
-
-    /// What the learning rate is multiplied by in a step, counted from 1, of so many.
-    #[must_use]
-    pub fn scale(self, step: u64, steps: u64) -> f64 {
-        match self {
-            Self::Constant => 1.0,
-            Self::Linear => steps.saturating_sub(step - 1) as f64 / steps as f64,
-        }
-    }
-}
-
-impl Default for TrainOptions {
-    /// 20 epochs of batches of 100 at a constant learning rate, as the book.
-    fn default() -> Self {
-        Self {
-            epochs: 20,
-            batch_size: 100,
-            eval_batch_size: 500,
-            seed: 0,
-            schedule: Schedule::Constant,
-            average: None,
-            label_smoothing: 0.0,
-        }
-    }
-}
-
-impl TrainOptions {
-    /// The defaults with so many epochs.
-    #[must_use]
-    pub const fn epochs(self, epochs: usize) -> Self {
-        Self { epochs, ..self }
-    }
-
-    /// The same with so many images per step.
-    #[must_use]
-    pub const fn batch_size(self, batch_size: usize) -> Self {
-        Self { batch_size, ..self }
-    }
-
-    /// The same with another course of the learning rate.
-    #[must_use]
-    pub const fn schedule(self, schedule: Schedule) -> Self {
-        Self { schedule, ..self }
-    }
-
-    /// The same with a running average of the weights, of which so much stays at each step.
-    #[must_use]
-    pub const fn average(self, average: Option<f64>) -> Self {
-        Self { average, ..self }
-    }
-
-    /// The same with so much of each label spread over all classes.
-    #[must_use]
-    pub const fn label_smoothing(self, label_smoothing: f64) -> Self {
-        Self { label_smoothing, ..self }
-    }
-
-    /// The same with another order of the images.
-    #[must_use]
-    pub const fn seed(self, seed: u64) -> Self {
-        Self { seed, ..self }
-    }
-}
+pub use checkpoint::{Checkpoint, NamedTensor, Position};
 
 /// How a network did on a set of images.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -205,6 +99,16 @@ pub trait Observer<T> {
     ) -> Result<Control, NetError> {
         Ok(Control::Continue)
     }
+
+    /// After every epoch (after [`on_epoch`](Self::on_epoch)), and after a step that ended the
+    /// training: what is needed to [go on from here](Trainer::resume).
+    ///
+    /// # Errors
+    ///
+    /// An error ends the training with it.
+    fn on_checkpoint(&mut self, _checkpoint: &Checkpoint<'_, T>) -> Result<(), NetError> {
+        Ok(())
+    }
 }
 
 /// An observer that looks away.
@@ -234,6 +138,15 @@ pub struct Trainer<T> {
     options: TrainOptions,
     optimizer: Optimizer<T>,
     step: u64,
+    /// Where the next [`fit`](Trainer::fit) begins, if not at the beginning.
+    resumed: Option<Resumed<T>>,
+}
+
+/// A training that was stopped, as far as network and optimiser don't hold it.
+#[derive(Debug)]
+struct Resumed<T> {
+    position: Position,
+    average: Option<Average<T>>,
 }
 
 impl<T: NetScalar> Trainer<T> {
@@ -241,8 +154,8 @@ impl<T: NetScalar> Trainer<T> {
     ///
     /// # Errors
     ///
-    /// [`NetError::Setting`] if a batch size is 0, or the rule, the average or the smoothing out of
-    /// its range.
+    /// [`NetError::Setting`] if a batch size is 0, or the rule, the schedule, the average or the
+    /// smoothing out of its range.
     pub fn new(options: TrainOptions, rule: crate::Rule) -> Result<Self, NetError> {
         for (setting, size) in [
             ("the batch size", options.batch_size),
@@ -258,7 +171,8 @@ impl<T: NetScalar> Trainer<T> {
             return Err(NetError::Setting { setting: "the average's decay", value, allowed });
         }
         check_smoothing(options.label_smoothing)?;
-        Ok(Self { options, optimizer: Optimizer::new(rule)?, step: 0 })
+        options.schedule.validate()?;
+        Ok(Self { options, optimizer: Optimizer::new(rule)?, step: 0, resumed: None })
     }
 
     /// The optimiser.
@@ -286,18 +200,22 @@ impl<T: NetScalar> Trainer<T> {
         if train.is_empty() {
             return Err(NetError::Samples { message: "there are no images to train on".into() });
         }
+        let steps_per_epoch = train.len().div_ceil(self.options.batch_size);
+        let (mut position, mut average) = self.begin(net, steps_per_epoch)?;
         let mut tape = Tape::new();
         let mut batch = Batch::new();
-        let mut average = self.options.average.map(|decay| Average::new(net, decay));
-        for epoch in 1..=self.options.epochs {
+        for epoch in position.epochs + 1..=self.options.epochs {
             let mut run = Run { train, observer, tape: &mut tape, batch: &mut batch };
-            let result = self.run_epoch(epoch, net, &mut run, &mut average)?;
+            let ended = self.run_epoch(&mut position, net, &mut run, &mut average)?;
             self.check_parameters(net)?;
-            // From here to the next epoch the network has the weights that count.
-            if let Some(average) = &mut average {
-                average.swap(net);
+            if ended {
+                observer.on_checkpoint(&self.checkpoint(position, net, average.as_ref()))?;
+                break;
             }
-            let Some(result) = result else { break };
+            let result = position.train();
+            position = Position { epochs: epoch, step: self.step, ..Position::default() };
+            // Watchers see the weights that count; the training goes on with its own.
+            swap(&mut average, net);
             let test = match test {
                 Some(test) => Some(evaluate(net, test, self.options.eval_batch_size)?),
                 None => None,
@@ -305,29 +223,31 @@ impl<T: NetScalar> Trainer<T> {
             let epochs = self.options.epochs;
             let report = EpochReport { epoch, epochs, step: self.step, train: result, test };
             reports.push(report);
-            if observer.on_epoch(&report, net)? == Control::Stop || epoch == epochs {
+            let control = observer.on_epoch(&report, net)?;
+            swap(&mut average, net);
+            observer.on_checkpoint(&self.checkpoint(position, net, average.as_ref()))?;
+            if control == Control::Stop {
                 break;
             }
-            if let Some(average) = &mut average {
-                average.swap(net);
-            }
         }
+        swap(&mut average, net);
         Ok(reports)
     }
 
-    /// One epoch; `None` if the observer ended it.
+    /// The rest of the epoch that has begun; whether the observer ended it.
     fn run_epoch(
         &mut self,
-        epoch: usize,
+        position: &mut Position,
         net: &mut Sequential<T>,
         run: &mut Run<'_, T>,
         average: &mut Option<Average<T>>,
-    ) -> Result<Option<Evaluation>, NetError> {
+    ) -> Result<bool, NetError> {
         let Run { train, observer, tape, batch } = run;
+        let epoch = position.epochs + 1;
         let order = shuffled(train.len(), self.options.seed, epoch);
-        let steps_per_epoch = order.len().div_ceil(self.options.batch_size);
-        let mut total = Evaluation { loss: 0.0, correct: 0, images: 0 };
-        for (i, indices) in order.chunks(self.options.batch_size).enumerate() {
+        let batches = order.chunks(self.options.batch_size);
+        let steps_per_epoch = batches.len();
+        for indices in batches.skip(position.step_in_epoch) {
             self.step += 1;
             batch.gather(*train, indices)?;
             let logits = net.forward(batch.x.view(), tape, Mode::Train { step: self.step })?;
@@ -341,32 +261,28 @@ impl<T: NetScalar> Trainer<T> {
                 return Err(NetError::NonFiniteLoss { step, epoch, loss });
             }
             net.backward(batch.dlogits.view(), tape)?;
-            let steps = self.options.epochs.saturating_mul(steps_per_epoch) as u64;
-            self.optimizer.set_scale(self.options.schedule.scale(self.step, steps));
+            self.optimizer.set_scale(self.options.scale(self.step, steps_per_epoch));
             net.update(&mut self.optimizer);
             if let Some(average) = average {
                 average.add(net, self.step);
             }
 
-            total.loss += loss.mean * loss.images as f64;
-            total.correct += loss.correct;
-            total.images += loss.images;
+            position.add(self.step, &loss);
             let report = StepReport {
                 epoch,
                 epochs: self.options.epochs,
                 step: self.step,
-                step_in_epoch: i + 1,
+                step_in_epoch: position.step_in_epoch,
                 steps_per_epoch,
                 loss: loss.mean,
                 correct: loss.correct,
                 images: loss.images,
             };
             if observer.on_step(&report) == Control::Stop {
-                return Ok(None);
+                return Ok(true);
             }
         }
-        total.loss /= total.images as f64;
-        Ok(Some(total))
+        Ok(false)
     }
 
     /// Whether every weight is finite still: only such weights are worth keeping.
@@ -381,6 +297,13 @@ impl<T: NetScalar> Trainer<T> {
             }
         }
         Ok(())
+    }
+}
+
+/// Exchanges the weights and their average, if there is one.
+fn swap<T: NetScalar>(average: &mut Option<Average<T>>, net: &mut Sequential<T>) {
+    if let Some(average) = average {
+        average.swap(net);
     }
 }
 
@@ -448,13 +371,6 @@ pub fn evaluate<T: NetScalar>(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_linear_schedule_ends_one_step_above_0() {
-        let scales = [1, 2, 3, 4].map(|step| Schedule::Linear.scale(step, 4));
-        assert_eq!(scales, [1.0, 0.75, 0.5, 0.25]);
-        assert_eq!(Schedule::Constant.scale(4, 4), 1.0);
-    }
 
     #[test]
     fn every_epoch_has_an_order_of_its_own() {
