@@ -1,13 +1,17 @@
 //! What can be said on the command line.
 
+mod train;
+
+use std::fmt;
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::ArgAction::Set;
+use clap::{Args as ClapArgs, Parser, Subcommand};
 use dataset::image_folder::FolderOptions;
-use dataset::{Augmentation, Border};
-use net::models::Recipe;
-use net::{Rule, Schedule};
 
+pub(crate) use train::TrainArgs;
+
+use crate::completions::CompletionsArgs;
 use crate::data::DatasetName;
 use crate::features::FeaturesArgs;
 use crate::filters::FiltersArgs;
@@ -31,7 +35,8 @@ Examples:
   colonnade features --run runs/NAME              what every layer looks for
   colonnade predict --run runs/NAME digit.png     what it takes a picture for
   colonnade eval --model simple-convnet --weights runs/NAME/model.safetensors
-  colonnade data fetch cifar10                    downloads a data set"
+  colonnade data fetch cifar10                    downloads a data set
+  colonnade completions bash                      what the Tab key needs to know"
 )]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -58,87 +63,7 @@ Examples:
   colonnade data info ~/pictures --image-size 64"
     )]
     Data(DataCommand),
-}
-
-/// Trains a network and leaves a run folder with weights, metrics and settings.
-///
-/// The same seed gives the same weights, bit for bit, on any number of threads. Ctrl-C ends the
-/// training after the current step and keeps its weights.
-#[derive(Debug, Clone, ClapArgs)]
-#[command(after_help = "\
-Examples:
-  colonnade train
-  colonnade train --model lenet5
-  colonnade train --epochs 1 --seed 7 --out /data/first-try
-  colonnade train --optimizer momentum --lr 0.01 --data fashion-mnist
-  colonnade train --data cifar10 --normalize --augment flip,crop=4
-  colonnade train --data ~/pictures --image-size 64x48")]
-pub(crate) struct TrainArgs {
-    /// The network to train.
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) model: ModelName,
-    #[command(flatten)]
-    pub(crate) source: SourceArgs,
-    /// Random changes to the training images, by commas: flip (left to right), shift=PIXELS,
-    /// crop=PIXELS (out of the image padded by so many), border=constant, reflect or replicate
-    /// (what the padding is), fill=VALUE (of a constant border and behind a shift, 0 to 255).
-    #[arg(long, value_name = "CHANGES", value_parser = augmentation)]
-    pub(crate) augment: Option<Augmentation>,
-    /// How many times every image is seen [default: the network's, as for all that follows].
-    #[arg(long, value_parser = positive)]
-    pub(crate) epochs: Option<usize>,
-    /// Images per step.
-    #[arg(long, value_parser = positive)]
-    pub(crate) batch_size: Option<usize>,
-    /// The optimiser, with PyTorch's definition and defaults.
-    #[arg(long, value_enum)]
-    pub(crate) optimizer: Option<OptimizerName>,
-    /// The learning rate.
-    #[arg(long)]
-    pub(crate) lr: Option<f64>,
-    /// How the learning rate changes over the training.
-    #[arg(long, value_enum)]
-    pub(crate) schedule: Option<ScheduleName>,
-    /// How much of a running average of the weights stays at each step; the averaged weights are
-    /// those that are tested and kept. 0 for no average.
-    #[arg(long, value_name = "DECAY")]
-    pub(crate) average: Option<f64>,
-    /// What weights and the order of images follow from.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) seed: u64,
-    /// Threads to run on [default: one per processor]. Does not change the result.
-    #[arg(long, value_parser = positive)]
-    pub(crate) threads: Option<usize>,
-    /// The run folder [default: runs/MODEL-DATE-seedSEED].
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: Option<PathBuf>,
-    /// Train on the first so many images only.
-    #[arg(long, value_name = "IMAGES", value_parser = positive)]
-    pub(crate) limit: Option<usize>,
-    /// Show no progress, only the result.
-    #[arg(long, short)]
-    pub(crate) quiet: bool,
-}
-
-impl TrainArgs {
-    /// The network's own settings, with those of the command line in their place.
-    pub(crate) fn recipe(&self) -> Recipe {
-        let mut recipe = self.model.recipe();
-        let Recipe { options, rule, .. } = &mut recipe;
-        options.epochs = self.epochs.unwrap_or(options.epochs);
-        options.batch_size = self.batch_size.unwrap_or(options.batch_size);
-        options.schedule = self.schedule.map_or(options.schedule, ScheduleName::schedule);
-        options.seed = self.seed;
-        if let Some(average) = self.average {
-            options.average = (average != 0.0).then_some(average);
-        }
-        let lr = self.lr.unwrap_or(rule.learning_rate());
-        *rule = match self.optimizer {
-            Some(optimizer) => optimizer.rule(lr),
-            None => rule.with_learning_rate(lr),
-        };
-        recipe
-    }
+    Completions(CompletionsArgs),
 }
 
 /// Measures the accuracy of trained weights on the test images.
@@ -158,6 +83,9 @@ pub(crate) struct EvalArgs {
     /// Threads to run on [default: one per processor]. Does not change the result.
     #[arg(long, value_parser = positive)]
     pub(crate) threads: Option<usize>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Prints each layer's output shape, parameters and multiply-adds for one image.
@@ -169,6 +97,9 @@ pub(crate) struct SummaryArgs {
     /// The network.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) model: ModelName,
+    /// Print the table as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Which images, and how they are read.
@@ -180,7 +111,9 @@ pub(crate) struct SourceArgs {
     pub(crate) data: Option<PathBuf>,
     /// Take the mean of the training images from each channel and divide it by their standard
     /// deviation. Weights trained so need it in eval too.
-    #[arg(long)]
+    #[arg(long, action = Set, num_args = 0..=1, require_equals = true, hide_default_value = true,
+        hide_possible_values = true, default_value_t = false, default_missing_value = "true",
+        value_name = "true|false")]
     pub(crate) normalize: bool,
     #[command(flatten)]
     pub(crate) pictures: PictureArgs,
@@ -197,7 +130,9 @@ pub(crate) struct PictureArgs {
     #[arg(long, value_name = "PIXELS", value_parser = positive)]
     resize: Option<usize>,
     /// Read pictures as grey ones, with one channel.
-    #[arg(long)]
+    #[arg(long, action = Set, num_args = 0..=1, require_equals = true, hide_default_value = true,
+        hide_possible_values = true, default_value_t = false, default_missing_value = "true",
+        value_name = "true|false")]
     grey: bool,
 }
 
@@ -205,6 +140,16 @@ impl PictureArgs {
     /// What the shorter side of a picture is resized to, if it is.
     pub(crate) fn shorter_side(&self) -> Option<usize> {
         self.resize
+    }
+
+    /// The size of the images that pictures become, as on the command line.
+    pub(crate) fn size(&self) -> String {
+        self.image_size.to_string()
+    }
+
+    /// Whether pictures are read as grey ones.
+    pub(crate) fn is_grey(&self) -> bool {
+        self.grey
     }
 
     pub(crate) fn options(&self) -> FolderOptions {
@@ -223,36 +168,15 @@ struct ImageSize {
     cols: usize,
 }
 
+impl fmt::Display for ImageSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.rows, self.cols)
+    }
+}
+
 fn image_size(text: &str) -> Result<ImageSize, String> {
     let (rows, cols) = text.split_once('x').unwrap_or((text, text));
     Ok(ImageSize { rows: positive(rows)?, cols: positive(cols)? })
-}
-
-fn augmentation(text: &str) -> Result<Augmentation, String> {
-    let mut result = Augmentation::none();
-    let (mut padding, mut border) = (0, Border::Constant);
-    for item in text.split(',').map(str::trim) {
-        let (name, value) = item.split_once('=').unwrap_or((item, ""));
-        match (name, value) {
-            ("flip", "") => result = result.flip(),
-            ("shift", pixels) => result = result.shift(positive(pixels)?),
-            ("crop", pixels) => padding = positive(pixels)?,
-            ("border", "constant") => border = Border::Constant,
-            ("border", "reflect") => border = Border::Reflect,
-            ("border", "replicate") => border = Border::Replicate,
-            ("fill", value) => {
-                let value = value.parse().map_err(|e| format!("fill={value}: {e}"))?;
-                result = result.fill(value);
-            }
-            _ => {
-                return Err(format!(
-                    "{item:?} is none of flip, shift=PIXELS, crop=PIXELS, \
-                     border=constant|reflect|replicate, fill=VALUE"
-                ));
-            }
-        }
-    }
-    Ok(result.crop(padding, border))
 }
 
 /// The commands about data sets.
@@ -306,52 +230,6 @@ pub(crate) struct DataInfoArgs {
     pub(crate) pictures: PictureArgs,
 }
 
-/// The schedules.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ScheduleName {
-    Constant,
-    /// Falls in a straight line to 0: the last epochs settle instead of wandering.
-    Linear,
-}
-
-impl ScheduleName {
-    pub(crate) const fn schedule(self) -> Schedule {
-        match self {
-            Self::Constant => Schedule::Constant,
-            Self::Linear => Schedule::Linear,
-        }
-    }
-}
-
-/// The optimisers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum OptimizerName {
-    Sgd,
-    /// SGD with momentum 0.9.
-    Momentum,
-    /// SGD with Nesterov's momentum 0.9.
-    Nesterov,
-    Adagrad,
-    Rmsprop,
-    Adam,
-    /// Adam with decoupled weight decay 0.01.
-    Adamw,
-}
-
-impl OptimizerName {
-    pub(crate) fn rule(self, lr: f64) -> Rule {
-        match self {
-            Self::Sgd => Rule::sgd(lr),
-            Self::Momentum => Rule::momentum(lr, 0.9),
-            Self::Nesterov => Rule::nesterov(lr, 0.9),
-            Self::Adagrad => Rule::ada_grad(lr),
-            Self::Rmsprop => Rule::rms_prop(lr),
-            Self::Adam => Rule::adam(lr),
-            Self::Adamw => Rule::adam_w(lr),
-        }
-    }
-}
-
 pub(crate) fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("at least 1 is needed".to_owned()),
@@ -372,22 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_and_sizes_are_read() {
-        let none = Augmentation::none();
-        for (text, expected) in [
-            ("flip", none.flip()),
-            ("crop=4, flip", none.flip().crop(4, Border::Constant)),
-            ("border=reflect,crop=4", none.crop(4, Border::Reflect)),
-            (
-                "shift=2,fill=255,border=replicate",
-                none.shift(2).fill(255).crop(0, Border::Replicate),
-            ),
-        ] {
-            assert_eq!(augmentation(text), Ok(expected), "{text}");
-        }
-        for text in ["", "flop", "flip=1", "shift", "shift=0", "crop=-1", "fill=256", "border=x"] {
-            assert!(augmentation(text).is_err(), "{text}");
-        }
+    fn sizes_are_read() {
         assert_eq!(image_size("64x48"), Ok(ImageSize { rows: 64, cols: 48 }));
         assert_eq!(image_size("28"), Ok(ImageSize { rows: 28, cols: 28 }));
         for text in ["", "x", "0", "3x", "3x4x5", "1x0"] {

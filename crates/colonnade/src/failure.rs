@@ -35,6 +35,31 @@ pub(crate) enum Failure {
     NoRun { path: PathBuf },
     #[error("{} holds no trained weights yet; they come with the first epoch", path.display())]
     NoWeights { path: PathBuf },
+    #[error(
+        "{} holds no state to go on from: it comes with the first epoch; train anew, with \
+         another --out or after removing the folder",
+        path.display()
+    )]
+    NoState { path: PathBuf },
+    #[error(
+        "{} belong{} to the run and can't be given with --resume; --epochs, --early-stop, \
+         --threads, --quiet and --json can",
+        flags.join(", "), if flags.len() == 1 { "s" } else { "" }
+    )]
+    Fixed { flags: Vec<String> },
+    #[error("{}: {message}", path.display())]
+    Settings { path: PathBuf, message: String },
+    #[error(
+        "{}: all of its {done} epochs are done; say how many there shall be with --epochs",
+        path.display()
+    )]
+    AllDone { path: PathBuf, done: usize },
+    #[error(
+        "{}: none of the last {since} epochs raised the test accuracy, so that the training \
+         ended; give it more with --early-stop",
+        path.display()
+    )]
+    StoppedEarly { path: PathBuf, since: usize },
     #[error("{}: {message}", path.display())]
     Run { path: PathBuf, message: String },
     #[error(
@@ -51,19 +76,32 @@ pub(crate) enum Failure {
         parameters.join(", ")
     )]
     Gradients { limit: f64, parameters: Vec<String> },
+    #[error(
+        "{}: can't read the weights: {source}; `colonnade train` leaves them as \
+         model.safetensors in its run folder",
+        path.display()
+    )]
+    NoFile { path: PathBuf, source: io::Error },
     #[error("can't start {threads} threads: {message}")]
     Threads { threads: usize, message: String },
     #[error("{net}\nthe last good weights are in {}", weights.display())]
     Diverged { net: Box<NetError>, weights: PathBuf },
-    #[error("stopped after step {step}; its weights are in {}", weights.display())]
-    Interrupted { step: u64, weights: PathBuf },
+    #[error(
+        "stopped after step {step}; {} are in {}; go on with `colonnade train --resume {}`",
+        if *best { "the best weights" } else { "its weights" }, weights.display(), run.display()
+    )]
+    Interrupted { step: u64, best: bool, weights: PathBuf, run: PathBuf },
 }
 
 impl Failure {
-    /// 130 after Ctrl-C, as a shell expects; 1 otherwise.
+    /// 2 for what makes no sense whatever the files hold, 130 after Ctrl-C, as a shell expects; 1
+    /// otherwise.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Interrupted { .. } => ExitCode::from(130),
+            Self::Fixed { .. } | Self::Settings { .. } | Self::Net(NetError::Setting { .. }) => {
+                ExitCode::from(2)
+            }
             _ => ExitCode::FAILURE,
         }
     }

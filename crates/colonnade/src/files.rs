@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::failure::Failure;
 
 /// A folder that holds one run: `initial.safetensors`, `model.safetensors`, `metrics.csv`,
-/// `steps.csv`, `config.json`.
+/// `steps.csv`, `config.json`, `config.toml`, `state.safetensors`.
 pub(crate) struct RunFolder {
     path: PathBuf,
 }
@@ -48,7 +48,17 @@ impl RunFolder {
         self.path.join("model.safetensors")
     }
 
-    /// The settings.
+    /// All that is needed to go on.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.path.join("state.safetensors")
+    }
+
+    /// The settings under the names of the flags.
+    pub(crate) fn settings(&self) -> PathBuf {
+        self.path.join("config.toml")
+    }
+
+    /// The settings, and facts about data and network.
     pub(crate) fn config(&self) -> PathBuf {
         self.path.join("config.json")
     }

@@ -9,6 +9,7 @@ use crate::args::positive;
 use crate::bar::Bar;
 use crate::failure::Failure;
 use crate::model::ModelName;
+use crate::output::print_json;
 use crate::use_threads;
 
 /// Compares backpropagation with numerical differentiation, in f64.
@@ -75,7 +76,7 @@ pub(crate) fn run(args: &GradcheckArgs) -> Result<(), Failure> {
             json!({ "name": name, "checked": checked, "relative": relative })
         };
         let lines: Vec<_> = errors.iter().map(line).collect();
-        println!("{}", json!({ "limit": args.limit, "gradients": lines }));
+        print_json(&json!({ "limit": args.limit, "gradients": lines }))?;
     } else {
         for GradientError { name, checked, relative } in &errors {
             println!("{name:<20} {checked:>5} checked  {relative:9.1e} apart");

@@ -4,6 +4,8 @@
 
 mod args;
 mod bar;
+mod completions;
+mod config_file;
 mod data;
 mod date;
 mod eval;
@@ -14,11 +16,15 @@ mod filters;
 mod gradcheck;
 mod interrupt;
 mod model;
+mod near;
+mod output;
 mod predict;
 mod progress;
 mod report_page;
 mod run;
 mod samples;
+mod settings;
+mod state;
 mod steps;
 mod summary;
 mod train;
@@ -26,14 +32,22 @@ mod weights;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use args::{Args, Command};
 use failure::Failure;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    let result = match args.command {
+    let result = config_file::parse(std::env::args_os().collect()).and_then(run);
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(args: Args) -> Result<(), Failure> {
+    match args.command {
         Command::Train(args) => train::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Summary(args) => summary::run(&args),
@@ -43,13 +57,7 @@ fn main() -> ExitCode {
         Command::Predict(args) => predict::run(&args),
         Command::Gradcheck(args) => gradcheck::run(&args),
         Command::Data(command) => data::run(&command),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("error: {failure}");
-            failure.exit_code()
-        }
+        Command::Completions(args) => completions::run(&args),
     }
 }
 

@@ -14,6 +14,7 @@ use tensor4::Tensor4;
 
 use crate::args::positive;
 use crate::failure::Failure;
+use crate::output::print_json;
 use crate::run::Run;
 use crate::use_threads;
 
@@ -71,7 +72,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
         }
     }
     if args.json {
-        println!("{}", Value::Array(results));
+        print_json(&Value::Array(results))?;
     }
     match failed {
         0 => Ok(()),

@@ -5,11 +5,14 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use net::{Control, EpochReport, NetError, Observer, Sequential, StepReport};
+use net::{
+    Checkpoint, Control, EpochReport, Evaluation, NetError, Observer, Sequential, StepReport,
+};
 
 use crate::failure::Failure;
 use crate::files::{RunFolder, failed, write_whole};
 use crate::interrupt::Interrupt;
+use crate::state::{self, Best, Mark};
 use crate::steps::{self, Course, Steps};
 use crate::weights;
 
@@ -27,11 +30,18 @@ pub(crate) struct Progress<'a> {
     bar: ProgressBar,
     quiet: bool,
     started: Instant,
+    /// How long it was trained before.
+    before: Duration,
     images: u64,
     loss: Option<f64>,
     accuracy: Option<f64>,
     metrics: String,
     steps: Steps,
+    /// How many epochs may pass without a better one.
+    patience: Option<usize>,
+    best: Option<Best>,
+    /// The epoch after which no better one was waited for.
+    pub(crate) stopped_early: Option<usize>,
     /// The last step, if it was interrupted there.
     pub(crate) interrupted_at: Option<u64>,
     /// The last weights written, if there are any.
@@ -45,6 +55,7 @@ impl<'a> Progress<'a> {
         folder: &'a RunFolder,
         model: &'static str,
         course: Course,
+        patience: Option<usize>,
         quiet: bool,
         interrupt: Interrupt,
     ) -> Self {
@@ -54,7 +65,7 @@ impl<'a> Progress<'a> {
         } else {
             ProgressDrawTarget::stderr_with_hz(10)
         };
-        let bar = ProgressBar::with_draw_target(Some(course.steps), target);
+        let bar = ProgressBar::with_draw_target(Some(course.steps()), target);
         let style = ProgressStyle::with_template("{prefix} {wide_bar} {msg}  {eta} left");
         bar.set_style(style.expect("the template is valid").progress_chars("━━─"));
         Self {
@@ -64,15 +75,44 @@ impl<'a> Progress<'a> {
             bar,
             quiet,
             started: Instant::now(),
+            before: Duration::ZERO,
             images: 0,
             loss: None,
             accuracy: None,
             metrics: HEADER.to_owned(),
             steps: Steps::new(course),
+            patience,
+            best: None,
+            stopped_early: None,
             interrupted_at: None,
             saved: folder.initial(),
             failure: None,
         }
+    }
+
+    /// Goes on where a run stands, with the files that it left.
+    pub(crate) fn resume(&mut self, mark: &Mark) -> Result<(), Failure> {
+        let read =
+            |path: PathBuf| std::fs::read_to_string(&path).map_err(|e| failed("read it", &path, e));
+        let position = mark.position();
+        let metrics = read(self.folder.metrics())?;
+        self.metrics = steps::head(&metrics, HEADER, 0, position.epochs as u64);
+        self.steps.resume(&read(self.folder.steps())?, position.step, mark.line);
+        // What no clock could have measured is not worth a failure.
+        self.before = Duration::try_from_secs_f64(mark.seconds).unwrap_or_default();
+        self.best = mark.best.filter(|_| self.patience.is_some());
+        if self.folder.model().exists() {
+            self.saved = self.folder.model();
+        }
+        // Or the estimate would take the steps before for quick ones.
+        self.bar.set_position(position.step);
+        self.bar.reset_eta();
+        Ok(())
+    }
+
+    /// The epoch whose weights are kept, if one is chosen.
+    pub(crate) fn best(&self) -> Option<Best> {
+        self.best
     }
 
     /// Takes the bar away.
@@ -80,9 +120,9 @@ impl<'a> Progress<'a> {
         self.bar.finish_and_clear();
     }
 
-    /// Time since the training began.
+    /// How long it has been trained, together with the time before it was resumed.
     pub(crate) fn elapsed(&self) -> Duration {
-        self.started.elapsed()
+        self.before + self.started.elapsed()
     }
 
     fn line(&self, line: &str) {
@@ -105,13 +145,40 @@ impl<'a> Progress<'a> {
             "{epoch},{step},{:.6},{:.6},{test_loss:.6},{test_accuracy:.6},{:.3},{}\n",
             train.loss,
             train.accuracy(),
-            self.started.elapsed().as_secs_f64(),
+            self.elapsed().as_secs_f64(),
             self.steps.rate(*step),
         );
-        weights::save(net, self.model, &self.folder.model())?;
-        self.saved = self.folder.model();
+        if self.is_kept(*epoch, test.as_ref()) {
+            weights::save(net, self.model, &self.folder.model())?;
+            self.saved = self.folder.model();
+        }
         write_whole(&self.folder.steps(), self.steps.csv().as_bytes())?;
         write_whole(&self.folder.metrics(), self.metrics.as_bytes())
+    }
+
+    /// Whether the weights of an epoch are those to keep: always, unless the best are chosen.
+    fn is_kept(&mut self, epoch: usize, test: Option<&Evaluation>) -> bool {
+        let (Some(_), Some(test)) = (self.patience, test) else { return true };
+        if self.best.is_some_and(|best| best.test().accuracy() >= test.accuracy()) {
+            return false;
+        }
+        self.best = Some(Best::new(epoch, test));
+        true
+    }
+
+    fn write_state(&mut self, checkpoint: &Checkpoint<'_, f32>) -> Result<(), Failure> {
+        let (position, line) = (checkpoint.position(), self.steps.line());
+        let mark = Mark::new(position, line, self.elapsed().as_secs_f64(), self.best);
+        // The state last: what it finds beyond it in the other files is cut off.
+        write_whole(&self.folder.steps(), self.steps.csv().as_bytes())?;
+        state::save(checkpoint, &mark, &self.folder.state())
+    }
+
+    /// Keeps why the training can't go on.
+    fn end(&mut self, failure: Failure) -> NetError {
+        let message = failure.to_string();
+        self.failure = Some(failure);
+        NetError::Observer { message }
     }
 }
 
@@ -145,11 +212,7 @@ impl Observer<f32> for Progress<'_> {
         report: &EpochReport,
         net: &Sequential<f32>,
     ) -> Result<Control, NetError> {
-        if let Err(failure) = self.write(report, net) {
-            let message = failure.to_string();
-            self.failure = Some(failure);
-            return Err(NetError::Observer { message });
-        }
+        self.write(report, net).map_err(|failure| self.end(failure))?;
         let test = report.test.map_or(String::new(), |test| {
             format!("  test loss {:.4}  test accuracy {:.4}", test.loss, test.accuracy())
         });
@@ -159,9 +222,24 @@ impl Observer<f32> for Progress<'_> {
             report.epochs,
             report.train.loss,
             report.train.accuracy(),
-            self.started.elapsed().as_secs_f64(),
+            self.elapsed().as_secs_f64(),
         ));
+        if let (Some(patience), Some(best)) = (self.patience, self.best)
+            && report.epoch - best.epoch >= patience
+            && report.epoch < report.epochs
+        {
+            self.stopped_early = Some(report.epoch);
+            self.line(&format!(
+                "no better for {patience} epochs: the weights of epoch {} are kept",
+                best.epoch
+            ));
+            return Ok(Control::Stop);
+        }
         Ok(Control::Continue)
+    }
+
+    fn on_checkpoint(&mut self, checkpoint: &Checkpoint<'_, f32>) -> Result<(), NetError> {
+        self.write_state(checkpoint).map_err(|failure| self.end(failure))
     }
 }
 

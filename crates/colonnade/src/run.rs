@@ -13,6 +13,7 @@ use crate::data::BUNDLED;
 use crate::failure::Failure;
 use crate::files::{RunFolder, failed};
 use crate::model::ModelName;
+use crate::near::did_you_mean;
 use crate::samples::Data;
 use crate::weights;
 
@@ -60,7 +61,8 @@ impl Run {
             .map_err(|e| bad(format!("a setting does not fit: {e}")))?;
         let model = ModelName::from_str(&config.model, false).map_err(|_| {
             let known: Vec<_> = ModelName::value_variants().iter().map(|m| m.name()).collect();
-            bad(format!("there is no model {}; known are {}", config.model, known.join(", ")))
+            let hint = did_you_mean(&config.model, known.iter().copied());
+            bad(format!("there is no model {}; known are {}{hint}", config.model, known.join(", ")))
         })?;
         Ok(Self { folder, model, config, settings })
     }
@@ -73,6 +75,11 @@ impl Run {
     /// The name of the model.
     pub(crate) fn model(&self) -> &'static str {
         self.model.name()
+    }
+
+    /// When it was begun, as it was written down.
+    pub(crate) fn date(&self) -> String {
+        self.settings.get("date").and_then(Value::as_str).unwrap_or_default().to_owned()
     }
 
     /// How many classes the network tells apart.

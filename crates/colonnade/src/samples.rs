@@ -4,7 +4,7 @@ use std::path::Path;
 
 use dataset::image_folder::FolderOptions;
 use dataset::{Augmentation, ImageSet, Loader, Normalization};
-use net::{Control, EpochReport, NetError, Observer, Samples, Sequential, StepReport};
+use net::{Checkpoint, Control, EpochReport, NetError, Observer, Samples, Sequential, StepReport};
 use tensor4::{Shape4, ViewMut4};
 
 use crate::args::SourceArgs;
@@ -57,9 +57,14 @@ impl Images {
 
     /// Changes them at random from now on, as in the first epoch.
     pub(crate) fn augment(self, by: Augmentation, seed: u64) -> Result<Self, Failure> {
-        let loader = self.0.with_augmentation(by, seed)?;
-        loader.set_epoch(1);
-        Ok(Self(loader))
+        let images = Self(self.0.with_augmentation(by, seed)?);
+        images.begin_after(0);
+        Ok(images)
+    }
+
+    /// Changes them as in the epoch after so many.
+    pub(crate) fn begin_after(&self, epochs: usize) {
+        self.0.set_epoch(epochs as u64 + 1);
     }
 
     pub(crate) fn classes(&self) -> usize {
@@ -119,7 +124,11 @@ impl<O: Observer<f32>> Observer<f32> for CountEpochs<'_, O> {
         report: &EpochReport,
         net: &Sequential<f32>,
     ) -> Result<Control, NetError> {
-        self.images.0.set_epoch(report.epoch as u64 + 1);
+        self.images.begin_after(report.epoch);
         self.observer.on_epoch(report, net)
+    }
+
+    fn on_checkpoint(&mut self, checkpoint: &Checkpoint<'_, f32>) -> Result<(), NetError> {
+        self.observer.on_checkpoint(checkpoint)
     }
 }

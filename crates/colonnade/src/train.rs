@@ -3,19 +3,23 @@
 use std::path::PathBuf;
 
 use net::models::Recipe;
-use net::{NetError, Samples, Trainer};
+use net::{EpochReport, Evaluation, NetError, Samples, Sequential, Trainer};
 use serde::Serialize;
+use serde_json::json;
 
 use crate::args::TrainArgs;
 use crate::date::Date;
-use crate::eval::accuracy_line;
+use crate::eval::{accuracy_line, as_json};
 use crate::failure::Failure;
 use crate::files::{RunFolder, write_json};
 use crate::interrupt::Interrupt;
+use crate::output::{print, print_json};
 use crate::progress::{Progress, begin_metrics};
+use crate::run::Run;
 use crate::samples::{CountEpochs, Data};
+use crate::state::{Mark, State};
 use crate::steps::Course;
-use crate::{use_threads, weights};
+use crate::{settings, use_threads, weights};
 
 /// The settings of a run, as `config.json` holds them.
 #[derive(Serialize)]
@@ -43,10 +47,54 @@ struct Config<'a> {
     batch_size: usize,
     optimizer: &'static str,
     learning_rate: f64,
+    weight_decay: f64,
     schedule: &'static str,
+    warm_up_steps: u64,
     average: f64,
+    early_stop: Option<usize>,
     seed: u64,
     threads: usize,
+}
+
+impl<'a> Config<'a> {
+    fn new(
+        args: &TrainArgs,
+        data: &'a Data,
+        net: &Sequential<f32>,
+        recipe: &Recipe,
+        date: String,
+    ) -> Self {
+        let Recipe { options, rule, .. } = recipe;
+        Self {
+            program: env!("CARGO_PKG_NAME"),
+            version: env!("CARGO_PKG_VERSION"),
+            date,
+            model: args.model.name(),
+            input: data.train.dims(),
+            classes: data.train.classes(),
+            parameters: net.parameter_count(),
+            data: &data.source,
+            class_names: data.train.class_names(),
+            resize: args.source.pictures.shorter_side(),
+            normalize: args.source.normalize,
+            mean: data.normalization.as_ref().map_or(&[], |found| found.mean()),
+            std: data.normalization.as_ref().map_or(&[], |found| found.std()),
+            augment: args.augment.map(|augmentation| augmentation.to_string()),
+            train_images: data.train.len(),
+            test_images: data.test.len(),
+            epochs: options.epochs,
+            batch_size: options.batch_size,
+            optimizer: rule.name(),
+            learning_rate: rule.learning_rate(),
+            weight_decay: rule.weight_decay(),
+            schedule: options.schedule.name(),
+            warm_up_steps: options.warm_up,
+            average: options.average.unwrap_or(0.0),
+            early_stop: args.early_stop,
+            seed: args.seed,
+            threads: rayon::current_num_threads(),
+        }
+    }
 }
 
 pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
@@ -58,80 +106,171 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     if let Some(augmentation) = args.augment {
         data.train = data.train.augment(augmentation, args.seed)?;
     }
-    let model = args.model.name();
-    let mut net = args.model.build(Some(data.train.dims()), data.train.classes(), args.seed)?;
-    let Recipe { options, rule, .. } = args.recipe();
+    let (input, classes) = (data.train.dims(), data.train.classes());
+    let mut net = args.model.build(Some(input), classes, args.seed)?;
+    let recipe = args.recipe(data.train.len());
+    let Recipe { options, rule, .. } = recipe;
     let mut trainer = Trainer::new(options, rule)?;
 
-    let date = Date::now();
-    let folder = RunFolder::create(args.out.clone().unwrap_or_else(|| default_folder(args, date)))?;
-    let config = Config {
-        program: env!("CARGO_PKG_NAME"),
-        version: env!("CARGO_PKG_VERSION"),
-        date: date.iso(),
-        model,
-        input: data.train.dims(),
-        classes: data.train.classes(),
-        parameters: net.parameter_count(),
-        data: &data.source,
-        class_names: data.train.class_names(),
-        resize: args.source.pictures.shorter_side(),
-        normalize: args.source.normalize,
-        mean: data.normalization.as_ref().map_or(&[], |found| found.mean()),
-        std: data.normalization.as_ref().map_or(&[], |found| found.std()),
-        augment: args.augment.map(|augmentation| augmentation.to_string()),
-        train_images: data.train.len(),
-        test_images: data.test.len(),
-        epochs: options.epochs,
-        batch_size: options.batch_size,
-        optimizer: rule.name(),
-        learning_rate: rule.learning_rate(),
-        schedule: options.schedule.name(),
-        average: options.average.unwrap_or(0.0),
-        seed: args.seed,
-        threads: rayon::current_num_threads(),
+    let (folder, mark) = match &args.resume {
+        None => (begin(args, &data, &net, &recipe)?, None),
+        Some(path) => {
+            let state = resume(args, path.clone(), &recipe, &mut trainer, &mut net)?;
+            let (folder, mark, date) = state;
+            write_settings(&folder, args, &Config::new(args, &data, &net, &recipe, date), &recipe)?;
+            data.train.begin_after(mark.position().epochs);
+            (folder, Some(mark))
+        }
     };
-    write_json(&folder.config(), &config)?;
-    begin_metrics(&folder)?;
-    weights::save(&net, model, &folder.initial())?;
-
     if !args.quiet {
+        let from = mark.as_ref().map(|mark| format!(", from step {}", mark.position().step));
         eprintln!(
-            "{model} ({} parameters) on {}: {} images, {} to test; {} epochs, {}, seed {}",
-            config.parameters,
+            "{} ({} parameters) on {}: {} images, {} to test; {} epochs, {}, seed {}{}",
+            args.model.name(),
+            net.parameter_count(),
             data.source,
-            config.train_images,
-            config.test_images,
+            data.train.len(),
+            data.test.len(),
             options.epochs,
             rule.name(),
             args.seed,
+            from.unwrap_or_default(),
         );
     }
+    let steps_per_epoch = data.train.len().div_ceil(options.batch_size);
+    let course = Course { rate: rule.learning_rate(), options, steps_per_epoch };
     let interrupt = Interrupt::listen();
-    let steps = options.epochs as u64 * data.train.len().div_ceil(options.batch_size) as u64;
-    let course = Course { rate: rule.learning_rate(), schedule: options.schedule, steps };
-    let mut progress = Progress::new(&folder, model, course, args.quiet, interrupt);
-    let mut observer = CountEpochs { observer: &mut progress, images: &data.train };
-    let result = trainer.fit(&mut net, &data.train, Some(&data.test), &mut observer);
-    progress.finish();
-    let reports = match result {
-        Ok(reports) => reports,
-        Err(net @ (NetError::NonFiniteLoss { .. } | NetError::NonFiniteParameter { .. })) => {
-            return Err(Failure::Diverged { net: Box::new(net), weights: progress.saved });
-        }
-        Err(net) => return Err(progress.failure.unwrap_or(Failure::Net(net))),
-    };
-    if let Some(step) = progress.interrupted_at {
-        weights::save(&net, model, &folder.model())?;
-        return Err(Failure::Interrupted { step, weights: folder.model() });
+    let (model, patience) = (args.model.name(), args.early_stop);
+    let mut progress = Progress::new(&folder, model, course, patience, args.quiet, interrupt);
+    if let Some(mark) = &mark {
+        progress.resume(mark)?;
     }
-    if let Some(test) = reports.last().and_then(|report| report.test) {
-        println!("{}", accuracy_line(&test));
+    let reports = fit(&mut trainer, &mut net, &data, &mut progress)?;
+    if let Some(step) = progress.interrupted_at {
+        let best = progress.best().is_some();
+        if !best {
+            weights::save(&net, model, &folder.model())?;
+        }
+        let (weights, run) = (folder.model(), folder.path().to_owned());
+        return Err(Failure::Interrupted { step, best, weights, run });
+    }
+    conclude(args, &folder, &progress, &reports)
+}
+
+/// A run folder with all that is known before the first step.
+fn begin(
+    args: &TrainArgs,
+    data: &Data,
+    net: &Sequential<f32>,
+    recipe: &Recipe,
+) -> Result<RunFolder, Failure> {
+    let date = Date::now();
+    let folder = RunFolder::create(args.out.clone().unwrap_or_else(|| default_folder(args, date)))?;
+    write_settings(&folder, args, &Config::new(args, data, net, recipe, date.iso()), recipe)?;
+    begin_metrics(&folder)?;
+    weights::save(net, args.model.name(), &folder.initial())?;
+    Ok(folder)
+}
+
+fn write_settings(
+    folder: &RunFolder,
+    args: &TrainArgs,
+    config: &Config<'_>,
+    recipe: &Recipe,
+) -> Result<(), Failure> {
+    settings::write(&folder.settings(), args, recipe)?;
+    write_json(&folder.config(), config)
+}
+
+/// Puts the state of a run into trainer and network; also says when it began.
+fn resume(
+    args: &TrainArgs,
+    path: PathBuf,
+    recipe: &Recipe,
+    trainer: &mut Trainer<f32>,
+    net: &mut Sequential<f32>,
+) -> Result<(RunFolder, Mark, String), Failure> {
+    let date = Run::open(&path)?.date();
+    let folder = RunFolder::open(path.clone());
+    if !folder.state().exists() {
+        return Err(Failure::NoState { path });
+    }
+    let state = State::load(&folder.state())?;
+    let done = state.mark.position().epochs;
+    if done >= recipe.options.epochs {
+        return Err(Failure::AllDone { path, done });
+    }
+    if let (Some(patience), Some(best)) = (args.early_stop, state.mark.best) {
+        let since = done.saturating_sub(best.epoch);
+        if since >= patience {
+            return Err(Failure::StoppedEarly { path, since });
+        }
+    }
+    state.restore(trainer, net)?;
+    Ok((folder, state.mark, date))
+}
+
+fn fit(
+    trainer: &mut Trainer<f32>,
+    net: &mut Sequential<f32>,
+    data: &Data,
+    progress: &mut Progress<'_>,
+) -> Result<Vec<EpochReport>, Failure> {
+    let mut observer = CountEpochs { observer: progress, images: &data.train };
+    let result = trainer.fit(net, &data.train, Some(&data.test), &mut observer);
+    progress.finish();
+    result.map_err(|net| match net {
+        NetError::NonFiniteLoss { .. } | NetError::NonFiniteParameter { .. } => {
+            Failure::Diverged { net: Box::new(net), weights: progress.saved.clone() }
+        }
+        net => progress.failure.take().unwrap_or(Failure::Net(net)),
+    })
+}
+
+/// Prints how the weights that are kept did.
+fn conclude(
+    args: &TrainArgs,
+    folder: &RunFolder,
+    progress: &Progress<'_>,
+    reports: &[EpochReport],
+) -> Result<(), Failure> {
+    let Some(last) = reports.last() else { return Ok(()) };
+    let kept = progress.best().map(|best| (best.epoch, best.test()));
+    let kept = kept.or(last.test.map(|test| (last.epoch, test)));
+    let seconds = progress.elapsed().as_secs_f64();
+    if let Some((epoch, test)) = kept {
+        print_result(args, folder, &test, (epoch, last.epoch, progress), seconds)?;
     }
     if !args.quiet {
-        eprintln!("{} in {:.1} s", folder.path().display(), progress.elapsed().as_secs_f64());
+        eprintln!("{} in {seconds:.1} s", folder.path().display());
     }
     Ok(())
+}
+
+fn print_result(
+    args: &TrainArgs,
+    folder: &RunFolder,
+    test: &Evaluation,
+    (epoch, epochs, progress): (usize, usize, &Progress<'_>),
+    seconds: f64,
+) -> Result<(), Failure> {
+    if !args.json {
+        return print(&format!("{}\n", accuracy_line(test)));
+    }
+    let mut result = as_json(test);
+    for (key, value) in [
+        ("run", json!(folder.path())),
+        ("model", json!(args.model.name())),
+        ("seed", json!(args.seed)),
+        ("weights", json!(folder.model())),
+        ("epoch", json!(epoch)),
+        ("epochs", json!(epochs)),
+        ("stopped_early", json!(progress.stopped_early.is_some())),
+        ("seconds", json!(seconds)),
+    ] {
+        result.insert(key.to_owned(), value);
+    }
+    print_json(&result.into())
 }
 
 /// `runs/simple-convnet-20260102-030405-seed7`, with a number where that is taken.

@@ -20,6 +20,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::args::{DataCommand, DataInfoArgs, FetchArgs};
 use crate::failure::Failure;
 use crate::files::failed;
+use crate::output::print;
 
 pub(crate) use catalog::DatasetName;
 use catalog::RemoteFile;
@@ -165,16 +166,5 @@ fn megabytes(bytes: u64) -> String {
     match bytes {
         0..10_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
         _ => format!("{} MB", (bytes + 500_000) / 1_000_000),
-    }
-}
-
-/// Prints to standard output. That nobody reads on, as `head` does, is no failure.
-fn print(text: &str) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(failed("write it", Path::new("standard output"), error))
-        }
-        _ => Ok(()),
     }
 }

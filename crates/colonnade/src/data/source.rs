@@ -8,6 +8,7 @@ use dataset::image_folder::{self, FolderOptions};
 use dataset::{Dataset, DatasetError, cifar10, fashion_mnist, mnist};
 
 use super::catalog::DatasetName;
+use crate::near::did_you_mean;
 
 /// What the data set is called that is read if none is named.
 pub(crate) const BUNDLED: &str = "bundled MNIST";
@@ -78,7 +79,10 @@ fn at(path: &Path, pictures: &FolderOptions) -> Result<Dataset, SourceError> {
     }
     let entries = path.read_dir().map_err(|source| SourceError::NoFolder {
         path: path.to_owned(),
-        hint: hint(path),
+        hint: did_you_mean(
+            &path.to_string_lossy(),
+            DatasetName::value_variants().iter().map(|set| set.name()),
+        ),
         source,
     })?;
     let mut has_cifar10 = false;
@@ -106,16 +110,4 @@ fn at(path: &Path, pictures: &FolderOptions) -> Result<Dataset, SourceError> {
         // Says which files would have done.
         Ok(mnist::from_folder(path)?)
     }
-}
-
-/// The name that was meant, if one is near.
-fn hint(path: &Path) -> String {
-    let given = path.to_string_lossy();
-    let near = |set: &DatasetName| (strsim::jaro_winkler(&given, set.name()), *set);
-    let nearest = DatasetName::value_variants()
-        .iter()
-        .map(near)
-        .filter(|(likeness, _)| *likeness > 0.75)
-        .max_by(|(one, _), (other, _)| one.total_cmp(other));
-    nearest.map_or(String::new(), |(_, set)| format!("; did you mean {}?", set.name()))
 }

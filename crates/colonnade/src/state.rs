@@ -1,0 +1,112 @@
+//! What a run needs to be resumed: `state.safetensors`.
+
+use std::path::Path;
+
+use net::{Checkpoint, Evaluation, NetError, Position, Sequential, Trainer};
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+use crate::weights::{self, Tensor};
+
+/// Where a run stands, beside its tensors.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Mark {
+    epochs: usize,
+    step: u64,
+    step_in_epoch: usize,
+    loss_sum: f64,
+    correct: usize,
+    images: usize,
+    /// The steps since the last line of `steps.csv`.
+    pub(crate) line: Line,
+    /// How long it has been trained.
+    pub(crate) seconds: f64,
+    /// The epoch whose weights are kept, if one is chosen.
+    pub(crate) best: Option<Best>,
+}
+
+/// Sums over the images of a few steps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Line {
+    pub(crate) loss: f64,
+    pub(crate) correct: usize,
+    pub(crate) images: usize,
+}
+
+/// An epoch with the highest test accuracy so far.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Best {
+    pub(crate) epoch: usize,
+    correct: usize,
+    images: usize,
+    /// None where it is no number that JSON could hold.
+    loss: Option<f64>,
+}
+
+impl Best {
+    pub(crate) fn new(epoch: usize, test: &Evaluation) -> Self {
+        let Evaluation { loss, correct, images } = *test;
+        Self { epoch, correct, images, loss: loss.is_finite().then_some(loss) }
+    }
+
+    pub(crate) fn test(&self) -> Evaluation {
+        let Self { correct, images, loss, .. } = *self;
+        Evaluation { loss: loss.unwrap_or(f64::NAN), correct, images }
+    }
+}
+
+impl Mark {
+    pub(crate) fn new(position: Position, line: Line, seconds: f64, best: Option<Best>) -> Self {
+        let Position { epochs, step, step_in_epoch, loss_sum, correct, images } = position;
+        Self { epochs, step, step_in_epoch, loss_sum, correct, images, line, seconds, best }
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        let Self { epochs, step, step_in_epoch, loss_sum, correct, images, .. } = *self;
+        Position { epochs, step, step_in_epoch, loss_sum, correct, images }
+    }
+}
+
+/// The key of the one text in the file.
+const KEY: &str = "state";
+
+/// Writes weights, their average, the moments of the optimiser, and where the run stands.
+pub(crate) fn save(
+    checkpoint: &Checkpoint<'_, f32>,
+    mark: &Mark,
+    path: &Path,
+) -> Result<(), Failure> {
+    let bad = |message: String| Failure::Weights { path: path.to_owned(), message };
+    let text = serde_json::to_string(mark).map_err(|e| bad(e.to_string()))?;
+    let tensors = checkpoint.tensors();
+    let tensors = tensors.iter().map(|(name, dims, values)| (name.as_str(), *dims, *values));
+    weights::write(tensors, (KEY, text), path)
+}
+
+/// A state that was read.
+pub(crate) struct State {
+    pub(crate) mark: Mark,
+    tensors: Vec<Tensor>,
+}
+
+impl State {
+    pub(crate) fn load(path: &Path) -> Result<Self, Failure> {
+        let bad = |message: String| Failure::Weights { path: path.to_owned(), message };
+        let (tensors, mut texts) = weights::read(path)?;
+        let text = texts.remove(KEY).ok_or_else(|| bad("there is no state in it".to_owned()))?;
+        let mark = serde_json::from_str(&text)
+            .map_err(|e| bad(format!("the state in it can't be read: {e}")))?;
+        Ok(Self { mark, tensors })
+    }
+
+    /// Lets the trainer go on from here.
+    pub(crate) fn restore(
+        &self,
+        trainer: &mut Trainer<f32>,
+        net: &mut Sequential<f32>,
+    ) -> Result<(), NetError> {
+        let tensors = self.tensors.iter();
+        let tensors = tensors.map(|t| (t.name.as_str(), &t.dims[..], &t.values[..]));
+        trainer.resume(net, self.mark.position(), tensors)
+    }
+}
