@@ -99,7 +99,7 @@ fn flags(file: &Path, given: &ArgMatches, train: &Command) -> Result<Vec<OsStrin
             other => {
                 let kind = other.type_str();
                 return Err(bad(format!(
-                    "{key} is a {kind}; a text, a number, true or false fits"
+                    "{key} is of the type {kind}; a text, a number, true or false would fit"
                 )));
             }
         };

@@ -40,8 +40,7 @@ pub(crate) struct Progress<'a> {
     /// How many epochs may pass without a better one.
     patience: Option<usize>,
     best: Option<Best>,
-    /// The epoch after which no better one was waited for.
-    pub(crate) stopped_early: Option<usize>,
+    stopped_early: bool,
     /// The last step, if it was interrupted there.
     pub(crate) interrupted_at: Option<u64>,
     /// The last weights written, if there are any.
@@ -83,7 +82,7 @@ impl<'a> Progress<'a> {
             steps: Steps::new(course),
             patience,
             best: None,
-            stopped_early: None,
+            stopped_early: false,
             interrupted_at: None,
             saved: folder.initial(),
             failure: None,
@@ -113,6 +112,11 @@ impl<'a> Progress<'a> {
     /// The epoch whose weights are kept, if one is chosen.
     pub(crate) fn best(&self) -> Option<Best> {
         self.best
+    }
+
+    /// Whether a better epoch was waited for no longer.
+    pub(crate) fn stopped_early(&self) -> bool {
+        self.stopped_early
     }
 
     /// Takes the bar away.
@@ -228,7 +232,7 @@ impl Observer<f32> for Progress<'_> {
             && report.epoch - best.epoch >= patience
             && report.epoch < report.epochs
         {
-            self.stopped_early = Some(report.epoch);
+            self.stopped_early = true;
             self.line(&format!(
                 "no better for {patience} epochs: the weights of epoch {} are kept",
                 best.epoch

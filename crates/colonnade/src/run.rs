@@ -109,7 +109,8 @@ impl Run {
             Value::String(text) => text.clone(),
             other => other.to_string(),
         };
-        self.settings.iter().map(|(key, value)| (key.replace('_', " "), text(value))).collect()
+        let set = self.settings.iter().filter(|(_, value)| !value.is_null());
+        set.map(|(key, value)| (key.replace('_', " "), text(value))).collect()
     }
 
     /// The data that the run was trained on, or those of another folder.

@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
+use clap::ValueEnum;
 use net::models::Recipe;
 use net::{Rule, Schedule, TrainOptions};
 use toml::Value;
 
 use crate::args::TrainArgs;
+use crate::data::DatasetName;
 use crate::failure::Failure;
 use crate::files::write_whole;
 
@@ -61,8 +63,10 @@ fn course(options: &TrainOptions, rule: Rule) -> Vec<(&'static str, Value)> {
 
 /// A name stays as it is; a path must also lead there from another folder.
 fn data(path: &Path) -> Value {
-    let path = if path.exists() { std::path::absolute(path) } else { Ok(path.to_owned()) };
-    path.map_or_else(|_| String::new(), |path| path.display().to_string()).into()
+    let is_name = DatasetName::value_variants().iter().any(|set| path.as_os_str() == set.name());
+    let kept = || path.to_owned();
+    let path = if is_name { kept() } else { std::path::absolute(path).unwrap_or_else(|_| kept()) };
+    path.display().to_string().into()
 }
 
 /// Integers of TOML have a sign; what is larger becomes a text, which is read likewise.

@@ -1,9 +1,9 @@
 //! `colonnade train`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use net::models::Recipe;
-use net::{EpochReport, Evaluation, NetError, Samples, Sequential, Trainer};
+use net::{EpochReport, NetError, Samples, Sequential, Trainer};
 use serde::Serialize;
 use serde_json::json;
 
@@ -112,11 +112,12 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let Recipe { options, rule, .. } = recipe;
     let mut trainer = Trainer::new(options, rule)?;
 
+    // Before the folder is there: who sees it may press Ctrl-C.
+    let interrupt = Interrupt::listen();
     let (folder, mark) = match &args.resume {
         None => (begin(args, &data, &net, &recipe)?, None),
         Some(path) => {
-            let state = resume(args, path.clone(), &recipe, &mut trainer, &mut net)?;
-            let (folder, mark, date) = state;
+            let (folder, mark, date) = resume(args, path, &recipe, &mut trainer, &mut net)?;
             write_settings(&folder, args, &Config::new(args, &data, &net, &recipe, date), &recipe)?;
             data.train.begin_after(mark.position().epochs);
             (folder, Some(mark))
@@ -139,7 +140,6 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     }
     let steps_per_epoch = data.train.len().div_ceil(options.batch_size);
     let course = Course { rate: rule.learning_rate(), options, steps_per_epoch };
-    let interrupt = Interrupt::listen();
     let (model, patience) = (args.model.name(), args.early_stop);
     let mut progress = Progress::new(&folder, model, course, patience, args.quiet, interrupt);
     if let Some(mark) = &mark {
@@ -185,12 +185,13 @@ fn write_settings(
 /// Puts the state of a run into trainer and network; also says when it began.
 fn resume(
     args: &TrainArgs,
-    path: PathBuf,
+    path: &Path,
     recipe: &Recipe,
     trainer: &mut Trainer<f32>,
     net: &mut Sequential<f32>,
 ) -> Result<(RunFolder, Mark, String), Failure> {
-    let date = Run::open(&path)?.date();
+    let date = Run::open(path)?.date();
+    let path = path.to_owned();
     let folder = RunFolder::open(path.clone());
     if !folder.state().exists() {
         return Err(Failure::NoState { path });
@@ -236,41 +237,30 @@ fn conclude(
 ) -> Result<(), Failure> {
     let Some(last) = reports.last() else { return Ok(()) };
     let kept = progress.best().map(|best| (best.epoch, best.test()));
-    let kept = kept.or(last.test.map(|test| (last.epoch, test)));
+    let Some((epoch, test)) = kept.or(last.test.map(|test| (last.epoch, test))) else {
+        return Ok(());
+    };
     let seconds = progress.elapsed().as_secs_f64();
-    if let Some((epoch, test)) = kept {
-        print_result(args, folder, &test, (epoch, last.epoch, progress), seconds)?;
+    if args.json {
+        let mut result = as_json(&test);
+        result.extend([
+            ("run".to_owned(), json!(folder.path())),
+            ("weights".to_owned(), json!(folder.model())),
+            ("model".to_owned(), json!(args.model.name())),
+            ("seed".to_owned(), json!(args.seed)),
+            ("epoch".to_owned(), json!(epoch)),
+            ("epochs".to_owned(), json!(last.epoch)),
+            ("stopped_early".to_owned(), json!(progress.stopped_early())),
+            ("seconds".to_owned(), json!(seconds)),
+        ]);
+        print_json(&result.into())?;
+    } else {
+        print(&format!("{}\n", accuracy_line(&test)))?;
     }
     if !args.quiet {
         eprintln!("{} in {seconds:.1} s", folder.path().display());
     }
     Ok(())
-}
-
-fn print_result(
-    args: &TrainArgs,
-    folder: &RunFolder,
-    test: &Evaluation,
-    (epoch, epochs, progress): (usize, usize, &Progress<'_>),
-    seconds: f64,
-) -> Result<(), Failure> {
-    if !args.json {
-        return print(&format!("{}\n", accuracy_line(test)));
-    }
-    let mut result = as_json(test);
-    for (key, value) in [
-        ("run", json!(folder.path())),
-        ("model", json!(args.model.name())),
-        ("seed", json!(args.seed)),
-        ("weights", json!(folder.model())),
-        ("epoch", json!(epoch)),
-        ("epochs", json!(epochs)),
-        ("stopped_early", json!(progress.stopped_early.is_some())),
-        ("seconds", json!(seconds)),
-    ] {
-        result.insert(key.to_owned(), value);
-    }
-    print_json(&result.into())
 }
 
 /// `runs/simple-convnet-20260102-030405-seed7`, with a number where that is taken.

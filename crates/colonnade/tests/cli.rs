@@ -2,126 +2,18 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
+use serde_json::{Value, json};
 use tempfile::tempdir;
 
-fn colonnade(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_colonnade"));
-    command.args(args);
-    command
-}
-
 fn run(args: &[&str]) -> Output {
-    colonnade(args).output().expect("the program starts")
+    let program = env!("CARGO_BIN_EXE_colonnade");
+    Command::new(program).args(args).output().expect("the program starts")
 }
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// Trains for one epoch on the first images.
-fn train(out: &Path, more: &[&str]) -> Output {
-    let out = out.to_str().expect("a plain path");
-    let mut args = vec!["train", "--epochs", "1", "--limit", "1500", "--out", out];
-    args.extend(more);
-    run(&args)
-}
-
-#[cfg(feature = "bundled-mnist")]
-#[test]
-fn training_leaves_a_run_folder_that_eval_reads_back() {
-    let folder = tempdir().unwrap();
-    let first = folder.path().join("first");
-    let output = train(&first, &["--seed", "7", "--threads", "1"]);
-    assert!(output.status.success(), "{}", text(&output.stderr));
-
-    let accuracy = text(&output.stdout);
-    assert!(accuracy.starts_with("accuracy 0."), "{accuracy}");
-    assert!(accuracy.trim_end().ends_with("/10000)"), "{accuracy}");
-    assert_eq!(accuracy.lines().count(), 1);
-    // Neither bar nor colour where standard error is not a terminal; a line per epoch.
-    let progress = text(&output.stderr);
-    assert!(progress.contains("epoch  1/1") && !progress.contains('\u{1b}'), "{progress}");
-
-    for file in
-        ["initial.safetensors", "model.safetensors", "metrics.csv", "steps.csv", "config.json"]
-    {
-        assert!(first.join(file).is_file(), "{file}");
-    }
-    assert_eq!(fs::read_dir(&first).unwrap().count(), 5, "no stray file");
-    let metrics = fs::read_to_string(first.join("metrics.csv")).unwrap();
-    assert_eq!(metrics.lines().count(), 2, "{metrics}");
-    let config = fs::read_to_string(first.join("config.json")).unwrap();
-    assert!(config.contains("\"seed\": 7") && config.contains("\"simple-convnet\""), "{config}");
-
-    let weights = first.join("model.safetensors");
-    let weights = weights.to_str().unwrap();
-    let eval = run(&["eval", "--model", "simple-convnet", "--weights", weights]);
-    assert_eq!(text(&eval.stdout), accuracy);
-
-    // Another number of threads, the same bytes; another seed, others.
-    let second = folder.path().join("second");
-    assert!(train(&second, &["--seed", "7", "--threads", "2", "--quiet"]).status.success());
-    let third = folder.path().join("third");
-    assert!(train(&third, &["--seed", "8", "--quiet"]).status.success());
-    let model = |run: &Path| fs::read(run.join("model.safetensors")).unwrap();
-    assert_eq!(model(&first), model(&second));
-    assert_ne!(model(&first), model(&third));
-
-    // A folder that holds a run is not overwritten.
-    let again = train(&first, &[]);
-    assert_eq!(again.status.code(), Some(1));
-    assert!(text(&again.stderr).contains("already holds a run"), "{}", text(&again.stderr));
-    assert_eq!(model(&first), model(&second));
-}
-
-#[cfg(feature = "bundled-mnist")]
-#[test]
-fn diverging_training_names_the_step_and_leaves_good_weights() {
-    let folder = tempdir().unwrap();
-    let out = folder.path().join("run");
-    let output = train(&out, &["--optimizer", "sgd", "--lr", "1e30"]);
-    assert_eq!(output.status.code(), Some(1));
-    let error = text(&output.stderr);
-    assert!(
-        error.contains("the loss of step ") && error.contains("initial.safetensors"),
-        "{error}"
-    );
-
-    let weights = out.join("initial.safetensors");
-    let eval = run(&["eval", "--weights", weights.to_str().unwrap()]);
-    assert!(eval.status.success(), "{}", text(&eval.stderr));
-    assert!(!out.join("model.safetensors").exists());
-}
-
-#[cfg(all(unix, feature = "bundled-mnist"))]
-#[test]
-fn ctrl_c_ends_after_the_step_and_keeps_its_weights() {
-    use std::thread::sleep;
-    use std::time::{Duration, Instant};
-
-    let folder = tempdir().unwrap();
-    let out = folder.path().join("run");
-    let args = ["train", "--epochs", "1000", "--out", out.to_str().unwrap()];
-    let mut child = colonnade(&args).stderr(Stdio::piped()).spawn().expect("the program starts");
-    let begun = Instant::now();
-    // Written just before the program listens and the first step begins.
-    while !out.join("initial.safetensors").exists() && begun.elapsed() < Duration::from_secs(60) {
-        sleep(Duration::from_millis(20));
-    }
-    sleep(Duration::from_millis(500));
-    let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-    let output = child.wait().map(|status| (status, child.stderr.take()));
-    let (status, stderr) = output.unwrap();
-    let error = std::io::read_to_string(stderr.unwrap()).unwrap();
-    assert_eq!(status.code(), Some(130), "{error}");
-    assert!(error.contains("stopped after step "), "{error}");
-
-    let weights = out.join("model.safetensors");
-    let eval = run(&["eval", "--weights", weights.to_str().unwrap()]);
-    assert!(eval.status.success(), "{}", text(&eval.stderr));
 }
 
 #[test]
@@ -135,14 +27,13 @@ fn bad_arguments_and_files_are_errors_that_say_what_to_do() {
         (&["train", "--data", &empty][..], "train-images"),
         (&["train", "--epochs", "0"], "at least 1 is needed"),
         (&["train", "--threads", "0"], "at least 1 is needed"),
-        (&["train", "--lr=-1", "--out", &missing], "the learning rate is -1"),
         (&["train", "--model", "no-such"], "simple-convnet"),
-        (&["train", "--model", "lenet-5"], "a similar value exists: 'lenet5'"),
-        (&["summary", "--model", "alxnet"], "'alexnet'"),
+        #[cfg(feature = "bundled-mnist")]
+        (&["train", "--lr=-1", "--out", &missing], "the learning rate is -1"),
         #[cfg(feature = "bundled-mnist")]
         (&["train", "--model", "alexnet", "--out", &missing], "layer pool2 does not take images"),
         #[cfg(feature = "bundled-mnist")]
-        (&["eval", "--weights", &missing], "can't read the weights"),
+        (&["eval", "--weights", &missing], "`colonnade train` leaves them as model.safetensors"),
         #[cfg(feature = "bundled-mnist")]
         (&["eval", "--weights", &not], "not a safetensors file"),
     ] {
@@ -156,33 +47,97 @@ fn bad_arguments_and_files_are_errors_that_say_what_to_do() {
     assert!(!not.is_empty());
 }
 
-#[cfg(feature = "bundled-mnist")]
+/// The commands that a help text lists.
+fn commands(help: &str) -> Vec<String> {
+    let list = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let list = list.take_while(|line| !line.is_empty());
+    let names = list.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    let names = names.filter_map(|line| line.split_whitespace().next());
+    names.filter(|name| *name != "help").map(str::to_owned).collect()
+}
+
+/// The help of a command and all below it, each with an example at its end.
+fn check_help(command: &[&str]) -> usize {
+    let output = run(&[command, &["--help"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{command:?}");
+    let help = text(&output.stdout);
+    let examples = help.split_once("\nExample").map_or("", |(_, examples)| examples);
+    assert!(!examples.contains("Options:"), "{command:?}: the example comes last");
+    let example = ["colonnade"].iter().chain(command).copied().collect::<Vec<_>>().join(" ");
+    assert!(examples.contains(&example), "{command:?}: {help}");
+    let below = commands(&help);
+    1 + below.iter().map(|name| check_help(&[command, &[name]].concat())).sum::<usize>()
+}
+
 #[test]
-fn weights_of_another_network_are_listed_one_by_one() {
-    let folder = tempdir().unwrap();
-    let path = folder.path().join("other.safetensors");
-    let bytes = 1.0_f32.to_le_bytes();
-    let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![1], &bytes);
-    let file = safetensors::serialize([("conv1.bias", view.unwrap())], None).unwrap();
-    fs::write(&path, file).unwrap();
-    let output = run(&["eval", "--weights", path.to_str().unwrap()]);
-    let error = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(1));
-    for part in ["conv1.weight is missing", "conv1.bias has the shape [1]", "affine2.bias"] {
-        assert!(error.contains(part), "{error}");
+fn every_help_ends_with_an_example() {
+    assert_eq!(check_help(&[]), 14, "the program, its ten commands, and three of data");
+}
+
+#[test]
+fn a_name_that_is_nearly_right_is_suggested_and_misuse() {
+    for (args, expected) in [
+        (&["trian"][..], "'train'"),
+        (&["data", "ftech"], "'fetch'"),
+        (&["train", "--epoch", "3"], "'--epochs'"),
+        (&["train", "--model", "lenet-5"], "'lenet5'"),
+        (&["summary", "--model", "alxnet"], "'alexnet'"),
+        (&["train", "--optimizer", "addam"], "'adam'"),
+        (&["train", "--schedule", "cosin"], "'cosine'"),
+        (&["train", "--augment", "flp"], "did you mean flip?"),
+        (&["completions", "bsh"], "'bash'"),
+    ] {
+        let output = run(args);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {error}");
+        assert!(error.contains(expected), "{args:?}: {error}");
     }
 }
 
 #[test]
-fn every_command_has_help_with_an_example() {
-    for command in ["train", "eval", "summary"] {
-        let output = run(&[command, "--help"]);
-        assert!(output.status.success());
-        let help = text(&output.stdout);
-        assert!(
-            help.contains("Example") && help.contains(&format!("colonnade {command}")),
-            "{help}"
-        );
+fn exit_codes_tell_success_failure_and_misuse() {
+    let folder = tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let missing = path("missing");
+    for (args, code) in [
+        (&["--version"][..], 0),
+        (&["summary"], 0),
+        (&["data", "list"], 0),
+        (&["completions", "zsh"], 0),
+        (&["report", "--run", &missing], 1),
+        (&["train", "--resume", &missing], 1),
+        (&["train", "--config", &missing], 1),
+        (&["train", "--data", &missing], 1),
+        (&[], 2),
+        (&["no-such"], 2),
+        (&["train", "--warmup", "soon"], 2),
+        (&["train", "--resume", &missing, "--config", &missing], 2),
+        (&["train", "--resume", &missing, "--seed", "3", "--lr", "1"], 2),
+        #[cfg(feature = "bundled-mnist")]
+        (&["train", "--lr=-1", "--out", &missing], 2),
+        #[cfg(feature = "bundled-mnist")]
+        (&["train", "--weight-decay=-1", "--out", &missing], 2),
+        #[cfg(feature = "bundled-mnist")]
+        (&["train", "--schedule", "step", "--step-factor", "0", "--out", &missing], 2),
+    ] {
+        let output = run(args);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn completions_know_commands_flags_and_values() {
+    for (shell, parts) in [
+        ("bash", &["complete -F", "--early-stop", "simple-convnet", "fashion-mnist"][..]),
+        ("zsh", &["#compdef colonnade", "--early-stop", "simple-convnet"]),
+        ("fish", &["complete -c colonnade", "early-stop", "simple-convnet"]),
+        ("elvish", &["early-stop"]),
+        ("powershell", &["early-stop"]),
+    ] {
+        let script = text(&run(&["completions", shell]).stdout);
+        for part in parts {
+            assert!(script.contains(part), "{shell}: {part}");
+        }
     }
 }
 
@@ -198,27 +153,12 @@ fn the_summary_counts_parameters_and_multiply_adds() {
     for part in ["(3, 227, 227)", "conv 5x5, 256 filters, 2 groups", "60,965,224"] {
         assert!(table.contains(part), "{table}");
     }
-}
-
-#[cfg(feature = "bundled-mnist")]
-#[test]
-fn a_network_brings_settings_that_the_command_line_overrides() {
-    let folder = tempdir().unwrap();
-    let config = |name: &str, more: &[&str]| {
-        let out = folder.path().join(name);
-        let mut args = vec!["--model", "lenet5", "--quiet"];
-        args.extend(more);
-        let output = train(&out, &args);
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        fs::read_to_string(out.join("config.json")).unwrap()
-    };
-    let own = config("own", &[]);
-    for part in ["\"adam\"", "\"learning_rate\": 0.004", "\"linear\"", "\"average\": 0.999"] {
-        assert!(own.contains(part), "{own}");
-    }
-    let said = ["--lr", "0.1", "--optimizer", "sgd", "--schedule", "constant", "--average", "0"];
-    let other = config("other", &said);
-    for part in ["\"sgd\"", "\"learning_rate\": 0.1", "\"constant\"", "\"average\": 0.0"] {
-        assert!(other.contains(part), "{other}");
-    }
+    let output = run(&["summary", "--model", "alexnet", "--json"]);
+    let table: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(table["parameters"], 60_965_224);
+    assert_eq!(table["input"], json!([3, 227, 227]));
+    let layers = table["layers"].as_array().unwrap();
+    let sum = layers.iter().map(|layer| layer["multiply_adds"].as_u64().unwrap()).sum::<u64>();
+    assert_eq!(table["multiply_adds"], sum);
+    assert_eq!(layers[0]["output"], json!([96, 55, 55]));
 }

@@ -174,16 +174,3 @@ fn misuse_is_told_from_failure() {
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("a padding of 33 pixels"), "{}", text(&output.stderr));
 }
-
-#[test]
-fn every_command_has_help_with_an_example() {
-    let home = tempdir().unwrap();
-    for command in [&["data"][..], &["data", "fetch"], &["data", "list"], &["data", "info"]] {
-        let output = run(home.path(), &[command, &["--help"]].concat());
-        let help = text(&output.stdout);
-        assert!(
-            help.contains("Example") && help.contains(&format!("colonnade {}", command.join(" "))),
-            "{help}"
-        );
-    }
-}

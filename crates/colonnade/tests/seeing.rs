@@ -230,12 +230,3 @@ fn what_can_not_be_done_says_what_to_do() {
     fs::write(young.join("config.json"), "{").unwrap();
     fail(&["report", "--run", str(&young)], 1, "not the settings of a run");
 }
-
-#[test]
-fn every_command_has_help_with_an_example() {
-    for command in ["filters", "features", "report", "predict", "gradcheck"] {
-        let help = succeed(&[command, "--help"]);
-        let example = format!("colonnade {command}");
-        assert!(help.contains("Example") && help.contains(&example), "{help}");
-    }
-}

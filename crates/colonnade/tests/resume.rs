@@ -1,0 +1,226 @@
+//! Training that is gone on with, and settings from a file.
+
+#![cfg(feature = "bundled-mnist")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use safetensors::SafeTensors;
+use serde_json::Value;
+use tempfile::tempdir;
+
+fn colonnade(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_colonnade"));
+    command.args(args);
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    colonnade(args).output().expect("the program starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[track_caller]
+fn succeed(args: &[&str]) -> String {
+    let output = run(args);
+    assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+#[track_caller]
+fn fail(args: &[&str], code: i32, parts: &[&str]) {
+    let output = run(args);
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {error}");
+    for part in parts {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    assert!(!error.contains("panicked"), "{error}");
+}
+
+fn str(path: &Path) -> &str {
+    path.to_str().expect("a plain path")
+}
+
+/// Weights, averages and moments, without the time that the run took.
+fn tensors(run: &Path) -> Vec<(String, Vec<u8>)> {
+    let bytes = fs::read(run.join("state.safetensors")).expect("a state");
+    let file = SafeTensors::deserialize(&bytes).expect("safetensors");
+    let mut tensors: Vec<_> =
+        file.iter().map(|(name, view)| (name.to_owned(), view.data().to_vec())).collect();
+    tensors.sort();
+    tensors
+}
+
+/// The lines of `metrics.csv` without the column of seconds.
+fn metrics(run: &Path) -> Vec<Vec<String>> {
+    let file = fs::read_to_string(run.join("metrics.csv")).expect("metrics");
+    let fields = |line: &str| line.split(',').map(str::to_owned).collect::<Vec<_>>();
+    let mut lines: Vec<Vec<String>> = file.lines().map(fields).collect();
+    lines.iter_mut().for_each(|line| drop(line.remove(6)));
+    lines
+}
+
+/// Two runs have left the same.
+#[track_caller]
+fn assert_same(one: &Path, other: &Path) {
+    for file in ["initial.safetensors", "model.safetensors", "steps.csv", "config.toml"] {
+        assert!(fs::read(one.join(file)).unwrap() == fs::read(other.join(file)).unwrap(), "{file}");
+    }
+    assert!(tensors(one) == tensors(other), "the states differ");
+    assert_eq!(metrics(one), metrics(other));
+}
+
+const SMALL: [&str; 6] = ["--limit", "700", "--augment", "shift=2", "--seed", "3"];
+
+/// Trains on a few images that change from epoch to epoch.
+fn train(out: &Path, epochs: &str, more: &[&str]) -> String {
+    let args = ["train", "--quiet", "--epochs", epochs, "--out", str(out)];
+    succeed(&[&args[..], &SMALL, more].concat())
+}
+
+#[test]
+fn one_epoch_and_then_another_are_two_epochs() {
+    let folder = tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    for (name, more) in [
+        ("plain", &[][..]),
+        ("nesterov", &["--optimizer", "nesterov", "--lr", "0.01", "--weight-decay", "0.001"]),
+        ("step", &["--average", "0", "--schedule", "step", "--step-epochs", "1", "--warmup", "9"]),
+    ] {
+        let (straight, parts) = (path(name), path(&format!("{name}-parts")));
+        let train = |out: &Path, epochs: &str| train(out, epochs, more);
+        let shown = train(&straight, "2");
+        train(&parts, "1");
+        let resumed =
+            succeed(&["train", "--resume", str(&parts), "--epochs", "2", "--threads", "1"]);
+        assert_eq!(resumed, shown, "{name}");
+        assert_same(&straight, &parts);
+        let config = fs::read_to_string(parts.join("config.json")).unwrap();
+        assert!(config.contains("\"epochs\": 2"), "{config}");
+    }
+    let parts = path("plain-parts");
+    fail(&["train", "--resume", str(&parts)], 1, &["all of its 2 epochs are done", "--epochs"]);
+    let args = ["train", "--resume", str(&parts), "--epochs", "3", "--seed", "4", "--lr", "0.1"];
+    fail(&args, 2, &["--lr, --seed belong to the run"]);
+    fs::write(parts.join("state.safetensors"), b"no state").unwrap();
+    let args = ["train", "--resume", str(&parts), "--epochs", "3"];
+    fail(&args, 1, &["state.safetensors: this is not a safetensors file"]);
+    fs::remove_file(parts.join("state.safetensors")).unwrap();
+    fail(&args, 1, &["holds no state to go on from"]);
+    fail(&["train", "--resume", str(&path("none"))], 1, &["there is no run in"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_ctrl_c_interrupts_is_gone_on_with_within_the_epoch() {
+    use std::thread::sleep;
+    use std::time::{Duration, Instant};
+
+    let folder = tempdir().unwrap();
+    let (straight, parts) = (folder.path().join("straight"), folder.path().join("parts"));
+    // The learning rate falls over all steps, and small batches make many of them.
+    let args = ["--limit", "2000", "--batch-size", "10", "--schedule", "cosine", "--epochs", "2"];
+    let args = [&["train", "--warmup", "1epoch", "--augment", "crop=2,flip"], &args[..]].concat();
+    let shown = succeed(&[&args[..], &["--quiet", "--out", str(&straight)]].concat());
+
+    let begun = [&args[..], &["--out", str(&parts)]].concat();
+    let mut child = colonnade(&begun).stderr(Stdio::null()).spawn().expect("the program starts");
+    let started = Instant::now();
+    while !parts.join("initial.safetensors").exists() && started.elapsed().as_secs() < 60 {
+        sleep(Duration::from_millis(5));
+    }
+    sleep(Duration::from_millis(50));
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let resumed = run(&["train", "--resume", str(&parts)]);
+    assert!(text(&resumed.stderr).contains(", from step "), "{}", text(&resumed.stderr));
+    assert_eq!(text(&resumed.stdout), shown);
+    assert_same(&straight, &parts);
+}
+
+#[test]
+fn training_ends_early_and_keeps_the_best_weights() {
+    let folder = tempdir().unwrap();
+    let out = folder.path().join("run");
+    // A rate at which nothing is learned after the first epochs: the weights fall to 0 instead.
+    let args = ["train", "--limit", "300", "--epochs", "40", "--optimizer", "sgd", "--lr", "0.05"];
+    let more = ["--weight-decay", "8", "--average", "0", "--early-stop", "2", "--json", "--out"];
+    let output = run(&[&args[..], &more, &[str(&out)]].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let result: Value = serde_json::from_slice(&output.stdout).expect("JSON alone");
+    let (epoch, epochs) = (result["epoch"].as_u64().unwrap(), result["epochs"].as_u64().unwrap());
+    assert_eq!((epochs, &result["stopped_early"]), (epoch + 2, &Value::Bool(true)), "{result}");
+    assert_eq!(result["run"], str(&out));
+
+    let lines = metrics(&out);
+    let accuracy = |line: &Vec<String>| line[5].parse::<f64>().unwrap();
+    let best = lines[1..].iter().map(accuracy).fold(0.0, f64::max);
+    assert_eq!(accuracy(&lines[epoch as usize]), best);
+    let weights = out.join("model.safetensors");
+    let eval = succeed(&["eval", "--weights", str(&weights), "--json"]);
+    let eval: Value = serde_json::from_str(&eval).unwrap();
+    assert_eq!((&eval["correct"], &eval["loss"]), (&result["correct"], &result["loss"]));
+
+    let resume = ["train", "--resume", str(&out)];
+    fail(&resume, 1, &["none of the last 2 epochs raised", "--early-stop"]);
+    let more = succeed(&[&resume[..], &["--early-stop", "3", "--json", "--quiet"]].concat());
+    let more: Value = serde_json::from_str(&more).unwrap();
+    assert!(more["epochs"].as_u64() > Some(epochs), "{more}");
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
+    let path = folder.join(name);
+    fs::write(&path, text).expect("the folder is there");
+    path
+}
+
+#[test]
+fn a_file_says_the_same_as_the_flags() {
+    let folder = tempdir().unwrap();
+    let (flags, file) = (folder.path().join("flags"), folder.path().join("file"));
+    train(&flags, "1", &["--batch-size", "50", "--lr", "2e-3", "--normalize"]);
+    let settings = write(
+        folder.path(),
+        "settings.toml",
+        "epochs = 9\nlimit = 700\naugment = \"shift=2\"\nseed = 3\nschedule = \"constant\"\n\
+         batch-size = 50\nlr = 0.002\nnormalize = true\nquiet = true\n",
+    );
+    // A flag wins.
+    let args = ["train", "--config", str(&settings), "--epochs=1", "--out", str(&file)];
+    let output = run(&args);
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+    assert_same(&flags, &file);
+
+    // So does one that takes back what the file switches on; and a run's own file will do.
+    let again = folder.path().join("again");
+    let own = file.join("config.toml");
+    succeed(&["train", "--config", str(&own), "--normalize=false", "--out", str(&again)]);
+    let text = fs::read_to_string(again.join("config.toml")).unwrap();
+    let own = fs::read_to_string(own).unwrap();
+    assert_eq!(text, own.replace("normalize = true", "normalize = false"));
+    assert_ne!(tensors(&again), tensors(&file));
+}
+
+#[test]
+fn a_file_that_makes_no_sense_says_where() {
+    let folder = tempdir().unwrap();
+    for (text, parts) in [
+        ("epoch = 3", &["there is no setting epoch", "did you mean epochs?"][..]),
+        ("batch_size = 3", &["did you mean batch-size?"]),
+        ("epochs = 0", &["at least 1 is needed", "--epochs"]),
+        ("model = \"alxnet\"", &["'alexnet'"]),
+        ("epochs = [1]", &["epochs is of the type array", "a number"]),
+        ("quiet = 3", &["true or false would fit"]),
+        ("epochs = ", &["TOML parse error", "line 1"]),
+        ("config = \"other.toml\"", &["there is no setting config"]),
+    ] {
+        let path = write(folder.path(), "settings.toml", text);
+        fail(&["train", "--config", str(&path)], 2, &[&[str(&path)], parts].concat());
+    }
+}
