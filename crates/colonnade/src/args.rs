@@ -184,8 +184,12 @@ fn image_size(text: &str) -> Result<ImageSize, String> {
 pub(crate) enum DataCommand {
     Fetch(FetchArgs),
     /// Lists the data sets that have a name, and says which are on this machine.
-    #[command(after_help = "Example:\n  colonnade data list")]
-    List,
+    #[command(after_help = "Examples:\n  colonnade data list\n  colonnade data list --json")]
+    List {
+        /// Print the list as JSON.
+        #[arg(long)]
+        json: bool,
+    },
     Info(DataInfoArgs),
 }
 
@@ -228,6 +232,9 @@ pub(crate) struct DataInfoArgs {
     pub(crate) data: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) pictures: PictureArgs,
+    /// Print the same as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 pub(crate) fn positive(text: &str) -> Result<usize, String> {

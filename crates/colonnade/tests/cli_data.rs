@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::thread;
 
+use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
 /// Runs with data sets fetched to, and looked for in, `home`.
@@ -119,7 +120,17 @@ fn names_are_listed_found_and_suggested() {
         }
         let all = info.lines().find(|line| line.starts_with("all")).unwrap();
         assert_eq!(all.split_whitespace().collect::<Vec<_>>(), ["all", "10", "2"]);
+        let info: Value =
+            serde_json::from_slice(&run(home.path(), &["data", "info", data, "--json"]).stdout)
+                .unwrap();
+        assert_eq!((&info["image"], &info["test"]), (&json!([3, 32, 32]), &json!(2)));
+        assert_eq!(info["classes"][0]["name"], "airplane");
+        assert_eq!(info["std"].as_array().unwrap().len(), 3);
     }
+    let sets: Value =
+        serde_json::from_slice(&run(home.path(), &["data", "list", "--json"]).stdout).unwrap();
+    assert_eq!(sets[2]["folder"], archive.parent().unwrap().to_str().unwrap());
+    assert_eq!((&sets[1]["name"], &sets[1]["folder"]), (&json!("fashion-mnist"), &Value::Null));
     let list = text(&run(home.path(), &["data", "list"]).stdout);
     assert!(list.contains(&format!("in {}", archive.parent().unwrap().display())), "{list}");
 }

@@ -16,11 +16,12 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use dataset::{Dataset, ImageSet, Normalization};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Value, json};
 
 use crate::args::{DataCommand, DataInfoArgs, FetchArgs};
 use crate::failure::Failure;
 use crate::files::failed;
-use crate::output::print;
+use crate::output::{print, print_json};
 
 pub(crate) use catalog::DatasetName;
 use catalog::RemoteFile;
@@ -30,7 +31,7 @@ pub(crate) use source::{BUNDLED, SourceError, resolve};
 pub(crate) fn run(command: &DataCommand) -> Result<(), Failure> {
     match command {
         DataCommand::Fetch(args) => fetch_set(args),
-        DataCommand::List => list(),
+        DataCommand::List { json } => list(*json),
         DataCommand::Info(args) => info(args),
     }
 }
@@ -117,25 +118,35 @@ fn show_fetching(file: &RemoteFile, folder: &Path, quiet: bool) -> Result<(), Fe
     Ok(())
 }
 
-fn list() -> Result<(), Failure> {
-    let mut table = String::new();
-    for set in DatasetName::value_variants() {
-        let state = match set.folder() {
-            _ if *set == DatasetName::Mnist && cfg!(feature = "bundled-mnist") => {
-                "in this program".to_owned()
-            }
-            Some(folder) if set.is_in(&folder) => format!("in {}", folder.display()),
-            _ => format!("not here: colonnade data fetch {}", set.name()),
+fn list(as_json: bool) -> Result<(), Failure> {
+    let bundled = |set: DatasetName| set == DatasetName::Mnist && cfg!(feature = "bundled-mnist");
+    let (mut table, mut sets) = (String::new(), Vec::new());
+    for &set in DatasetName::value_variants() {
+        let folder = set.folder().filter(|folder| set.is_in(folder));
+        let state = match &folder {
+            _ if bundled(set) => "in this program".to_owned(),
+            Some(folder) => format!("in {}", folder.display()),
+            None => format!("not here: colonnade data fetch {}", set.name()),
         };
         let (name, size) = (set.name(), megabytes(set.size()));
         table += &format!("{name:<14} {size:>7}  {}\n{:25}{state}\n", set.about(), "");
+        sets.push(json!({
+            "name": name,
+            "about": set.about(),
+            "bytes": set.size(),
+            "bundled": bundled(set),
+            "folder": folder,
+        }));
     }
-    print(&table)
+    if as_json { print_json(&sets.into()) } else { print(&table) }
 }
 
 fn info(args: &DataInfoArgs) -> Result<(), Failure> {
     let (Dataset { train, test }, source) =
         resolve(args.data.as_deref(), &args.pictures.options())?;
+    if args.json {
+        return print_json(&info_json(&train, &test, &source));
+    }
     let [channels, height, width] = train.image_shape();
     let mut text = format!(
         "{source}: {channels} x {height} x {width}, {} classes\n\n{:<20} {:>9} {:>9}\n",
@@ -155,6 +166,21 @@ fn info(args: &DataInfoArgs) -> Result<(), Failure> {
         }
     }
     print(&text)
+}
+
+fn info_json(train: &ImageSet, test: &ImageSet, source: &str) -> Value {
+    let counts = train.label_counts().into_iter().zip(test.label_counts()).enumerate();
+    let class = |(class, (train_count, test_count))| json!({ "name": class_name(train, class), "train": train_count, "test": test_count });
+    let found = Normalization::of(train).ok();
+    json!({
+        "data": source,
+        "image": train.image_shape(),
+        "classes": counts.map(class).collect::<Vec<_>>(),
+        "train": train.len(),
+        "test": test.len(),
+        "mean": found.as_ref().map(Normalization::mean),
+        "std": found.as_ref().map(Normalization::std),
+    })
 }
 
 fn class_name(set: &ImageSet, class: usize) -> String {
