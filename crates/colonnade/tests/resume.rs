@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use dataset::Dataset;
 use safetensors::SafeTensors;
 use serde_json::Value;
 use tempfile::tempdir;
@@ -75,17 +76,36 @@ fn assert_same(one: &Path, other: &Path) {
     assert_eq!(metrics(one), metrics(other));
 }
 
-const SMALL: [&str; 6] = ["--limit", "700", "--augment", "shift=2", "--seed", "3"];
+/// The first images of MNIST in a folder: 700 to train on, 300 to test with, or as many as that.
+fn few(folder: &Path, images: usize) -> PathBuf {
+    let path = folder.join("few");
+    fs::create_dir(&path).expect("a new folder");
+    let Dataset { train, test } = dataset::mnist::bundled().expect("it is in the program");
+    for (name, set, images) in [("train", train, images), ("t10k", test, 300)] {
+        let count = (images as u32).to_be_bytes();
+        let side = 28_u32.to_be_bytes();
+        let mut file = [&[0, 0, 8, 3][..], &count, &side, &side].concat();
+        (0..images).for_each(|i| file.extend_from_slice(set.image(i)));
+        fs::write(path.join(format!("{name}-images-idx3-ubyte")), file).expect("it fits");
+        let mut file = [&[0, 0, 8, 1][..], &count].concat();
+        file.extend((0..images).map(|i| set.label(i) as u8));
+        fs::write(path.join(format!("{name}-labels-idx1-ubyte")), file).expect("it fits");
+    }
+    path
+}
 
-/// Trains on a few images that change from epoch to epoch.
-fn train(out: &Path, epochs: &str, more: &[&str]) -> String {
-    let args = ["train", "--quiet", "--epochs", epochs, "--out", str(out)];
-    succeed(&[&args[..], &SMALL, more].concat())
+const CHANGED: [&str; 4] = ["--augment", "shift=2", "--seed", "3"];
+
+/// Trains on images that change from epoch to epoch.
+fn train(data: &Path, out: &Path, epochs: &str, more: &[&str]) -> String {
+    let args = ["train", "--quiet", "--epochs", epochs, "--data", str(data), "--out", str(out)];
+    succeed(&[&args[..], &CHANGED, more].concat())
 }
 
 #[test]
 fn one_epoch_and_then_another_are_two_epochs() {
     let folder = tempdir().unwrap();
+    let data = few(folder.path(), 700);
     let path = |name: &str| folder.path().join(name);
     for (name, more) in [
         ("plain", &[][..]),
@@ -93,7 +113,7 @@ fn one_epoch_and_then_another_are_two_epochs() {
         ("step", &["--average", "0", "--schedule", "step", "--step-epochs", "1", "--warmup", "9"]),
     ] {
         let (straight, parts) = (path(name), path(&format!("{name}-parts")));
-        let train = |out: &Path, epochs: &str| train(out, epochs, more);
+        let train = |out: &Path, epochs: &str| train(&data, out, epochs, more);
         let shown = train(&straight, "2");
         train(&parts, "1");
         let resumed =
@@ -123,9 +143,11 @@ fn what_ctrl_c_interrupts_is_gone_on_with_within_the_epoch() {
 
     let folder = tempdir().unwrap();
     let (straight, parts) = (folder.path().join("straight"), folder.path().join("parts"));
+    let data = few(folder.path(), 2000);
     // The learning rate falls over all steps, and small batches make many of them.
-    let args = ["--limit", "2000", "--batch-size", "10", "--schedule", "cosine", "--epochs", "2"];
-    let args = [&["train", "--warmup", "1epoch", "--augment", "crop=2,flip"], &args[..]].concat();
+    let args = ["--data", str(&data), "--batch-size", "10", "--schedule", "cosine"];
+    let more = ["--epochs", "3", "--warmup", "1epoch", "--augment", "crop=2,flip"];
+    let args = [&["train"], &args[..], &more].concat();
     let shown = succeed(&[&args[..], &["--quiet", "--out", str(&straight)]].concat());
 
     let begun = [&args[..], &["--out", str(&parts)]].concat();
@@ -147,11 +169,12 @@ fn what_ctrl_c_interrupts_is_gone_on_with_within_the_epoch() {
 #[test]
 fn training_ends_early_and_keeps_the_best_weights() {
     let folder = tempdir().unwrap();
-    let out = folder.path().join("run");
+    let (data, out) = (few(folder.path(), 300), folder.path().join("run"));
     // A rate at which nothing is learned after the first epochs: the weights fall to 0 instead.
-    let args = ["train", "--limit", "300", "--epochs", "40", "--optimizer", "sgd", "--lr", "0.05"];
-    let more = ["--weight-decay", "8", "--average", "0", "--early-stop", "2", "--json", "--out"];
-    let output = run(&[&args[..], &more, &[str(&out)]].concat());
+    let args = ["train", "--epochs", "40", "--optimizer", "sgd", "--lr", "0.05", "--json"];
+    let more = ["--weight-decay", "8", "--average", "0", "--early-stop", "2"];
+    let paths = ["--data", str(&data), "--out", str(&out)];
+    let output = run(&[&args[..], &more, &paths].concat());
     assert!(output.status.success(), "{}", text(&output.stderr));
     let result: Value = serde_json::from_slice(&output.stdout).expect("JSON alone");
     let (epoch, epochs) = (result["epoch"].as_u64().unwrap(), result["epochs"].as_u64().unwrap());
@@ -163,7 +186,7 @@ fn training_ends_early_and_keeps_the_best_weights() {
     let best = lines[1..].iter().map(accuracy).fold(0.0, f64::max);
     assert_eq!(accuracy(&lines[epoch as usize]), best);
     let weights = out.join("model.safetensors");
-    let eval = succeed(&["eval", "--weights", str(&weights), "--json"]);
+    let eval = succeed(&["eval", "--weights", str(&weights), "--data", str(&data), "--json"]);
     let eval: Value = serde_json::from_str(&eval).unwrap();
     assert_eq!((&eval["correct"], &eval["loss"]), (&result["correct"], &result["loss"]));
 
@@ -184,12 +207,16 @@ fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
 fn a_file_says_the_same_as_the_flags() {
     let folder = tempdir().unwrap();
     let (flags, file) = (folder.path().join("flags"), folder.path().join("file"));
-    train(&flags, "1", &["--batch-size", "50", "--lr", "2e-3", "--normalize"]);
+    let data = few(folder.path(), 700);
+    train(&data, &flags, "1", &["--batch-size", "50", "--lr", "2e-3", "--normalize"]);
     let settings = write(
         folder.path(),
         "settings.toml",
-        "epochs = 9\nlimit = 700\naugment = \"shift=2\"\nseed = 3\nschedule = \"constant\"\n\
-         batch-size = 50\nlr = 0.002\nnormalize = true\nquiet = true\n",
+        &format!(
+            "epochs = 9\ndata = '{}'\naugment = \"shift=2\"\nseed = 3\nschedule = \"constant\"\n\
+             batch-size = 50\nlr = 0.002\nnormalize = true\nquiet = true\n",
+            data.display()
+        ),
     );
     // A flag wins.
     let args = ["train", "--config", str(&settings), "--epochs=1", "--out", str(&file)];

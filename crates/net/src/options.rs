@@ -27,7 +27,7 @@ pub struct TrainOptions {
     /// and Juditsky, "Acceleration of stochastic approximation by averaging", 1992.
     pub average: Option<f64>,
     /// How much of each label is spread over all classes in training; see
-    /// [`SoftmaxCrossEntropy::smoothed_loss`]. The loss of a step is then the smoothed one, that
+    /// [`SoftmaxCrossEntropy::smoothed_loss`](crate::SoftmaxCrossEntropy::smoothed_loss). The loss of a step is then the smoothed one, that
     /// of an evaluation is not.
     pub label_smoothing: f64,
 }
