@@ -266,7 +266,8 @@ impl Timer {
         Ok(Measured {
             chosen: match case.direction() {
                 Direction::Forward => checked.plan.algorithm().name(),
-                _ => checked.plan.gradient_algorithm().name(),
+                Direction::BackwardData => checked.plan.backward_data_algorithm().name(),
+                Direction::BackwardWeights => checked.plan.gradient_algorithm().name(),
             },
             median,
             gflops,
