@@ -267,7 +267,8 @@ impl Timer {
         Ok(Measured {
             chosen: match case.direction() {
                 Direction::Forward => checked.plan.algorithm().name(),
-                _ => checked.plan.gradient_algorithm().name(),
+                Direction::BackwardData => checked.plan.gradient_algorithm().name(),
+                Direction::BackwardWeights => checked.plan.weight_gradient_algorithm().name(),
             },
             median,
             gflops,
