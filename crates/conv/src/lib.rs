@@ -59,6 +59,8 @@ mod plan;
 mod pool;
 mod run;
 mod scalar;
+mod weight_grad;
+mod weight_grad_lanes;
 mod winograd;
 mod workspace;
 

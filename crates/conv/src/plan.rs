@@ -10,12 +10,16 @@ use crate::call::{Call, PackedKey, Weights};
 use crate::filters::Mirrored;
 use crate::kernels::Kernels;
 use crate::kernels::winograd::Form;
+use crate::weight_grad::Gradients;
 use crate::workspace::Aligned;
 use crate::{
     Algorithm, Conv2d, ConvError, ConvScalar, Epilogue, KernelSet, Options, PackedWeights, Update,
     Workspace,
 };
-use crate::{auto, data_gradient, direct, im2col_gemm, lanes, naive, winograd};
+use crate::{
+    auto, data_gradient, direct, im2col_gemm, lanes, naive, weight_grad, weight_grad_lanes,
+    winograd,
+};
 use mirror::DataGradient;
 pub(crate) use mirror::{MAX_PHASES, Phases};
 
@@ -37,6 +41,8 @@ pub struct Conv2dPlan {
     /// How the weights are read, if from the last to the first.
     mirrored: Option<Mirrored>,
     data_gradient: DataGradient,
+    /// The algorithm of the gradient by the weights.
+    weight_gradient: Algorithm,
 }
 
 impl Conv2dPlan {
@@ -64,7 +70,8 @@ impl Conv2dPlan {
         Shape4::new(1, out_channels, group.out_h(), group.out_w())?;
         // Last: whether an algorithm serves is a question about a convolution that exists.
         let (algorithm, reason) = auto::choose(&desc, &group, &options, kernels)?;
-        let plan = Self {
+        let weight_gradient = algorithm;
+        let mut plan = Self {
             desc,
             group,
             weight_shape,
@@ -74,7 +81,9 @@ impl Conv2dPlan {
             reason,
             mirrored: None,
             data_gradient: DataGradient::Naive,
+            weight_gradient,
         };
+        plan.weight_gradient = weight_grad::choose(&plan);
         let plan = match options.max_workspace_bytes {
             Some(max) => plan.within(max)?,
             None => plan,
@@ -156,12 +165,29 @@ impl Conv2dPlan {
         self.algorithm
     }
 
-    /// The algorithm that computes the gradients by the weights and the bias.
+    /// The algorithm that computes the gradient by the weights for `f32`. (For `f64`, `Auto` runs
+    /// [`Im2colGemm`](Algorithm::Im2colGemm).)
     #[must_use]
-    pub fn gradient_algorithm(&self) -> Algorithm {
-        match self.algorithm {
-            Algorithm::Naive => Algorithm::Naive,
-            _ => Algorithm::Im2colGemm,
+    pub fn weight_gradient_algorithm(&self) -> Algorithm {
+        self.weight_gradient
+    }
+
+    /// The most bytes of workspace that the gradient by the weights takes in `f32`, for a batch of any
+    /// size on the threads of the current pool. If that is more than
+    /// [`Options::max_workspace_bytes`], an algorithm that needs less computes it.
+    #[must_use]
+    pub fn max_backward_weights_workspace_bytes(&self) -> usize {
+        weight_grad::workspace_bytes(self, self.weight_gradient)
+    }
+
+    /// The algorithm that computes the gradient by the weights for an element type.
+    fn weight_gradient_for<T: ConvScalar>(&self) -> Algorithm {
+        let vector = self.kernels::<T>().set != KernelSet::Scalar;
+        match self.options {
+            Options { algorithm: Algorithm::Auto, max_workspace_bytes: None, .. } if !vector => {
+                Algorithm::Im2colGemm
+            }
+            _ => self.weight_gradient,
         }
     }
 
@@ -418,8 +444,15 @@ impl Conv2dPlan {
         check(OPERATION, "dy", dy.shape(), self.output_shape(n)?)?;
         check(OPERATION, "dw", dw.shape(), self.weight_shape)?;
         self.check_bias(OPERATION, "db", db.as_deref().map(<[T]>::len))?;
-        match self.gradient_algorithm() {
+        let gradients = Gradients { x, dy, update };
+        match self.weight_gradient_for::<T>() {
             Algorithm::Naive => naive::backward_weights(self, x, dy, dw, db, update),
+            Algorithm::Direct if n > 0 => {
+                weight_grad::backward_weights(self, &gradients, dw, db, workspace);
+            }
+            Algorithm::Depthwise if n > 0 => {
+                weight_grad_lanes::backward_weights(self, &gradients, dw, db, workspace);
+            }
             _ => {
                 im2col_gemm::backward_weights(self, x, dy, dw, db, update, workspace);
             }

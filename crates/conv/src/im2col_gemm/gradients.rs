@@ -216,6 +216,12 @@ fn backward_data_channels<T: ConvScalar>(
     });
 }
 
+/// Elements of scratch memory that the gradient by the weights takes: for each thread, and shared.
+pub(crate) fn weights_workspace_len(plan: &Conv2dPlan) -> (usize, usize) {
+    let len = plan.weight_shape().len();
+    (Parts::new(plan).chunk_len, (MAX_PARTIAL_LEN / len.max(1)).min(SEGMENTS) * len)
+}
+
 pub(crate) fn backward_weights<T: ConvScalar>(
     plan: &Conv2dPlan,
     x: View4<'_, T>,

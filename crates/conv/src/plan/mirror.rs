@@ -192,10 +192,8 @@ impl Conv2dPlan {
         }
         let options = Options { algorithm, max_workspace_bytes: None, ..self.options };
         let (algorithm, reason) = auto::choose(&desc, &group, &options, self.kernels).ok()?;
-        let vectorised = matches!(
-            algorithm,
-            Algorithm::Direct | Algorithm::Winograd | Algorithm::Depthwise
-        );
+        let vectorised =
+            matches!(algorithm, Algorithm::Direct | Algorithm::Winograd | Algorithm::Depthwise);
         let weight_shape =
             Shape4::new(in_channels, group.in_c(), window.kernel_h, window.kernel_w).ok()?;
         vectorised.then_some(Self {
@@ -207,7 +205,9 @@ impl Conv2dPlan {
             algorithm,
             reason,
             mirrored: Some(mirrored),
+            // Only its forward pass is run.
             data_gradient: DataGradient::Naive,
+            weight_gradient: Algorithm::Naive,
         })
     }
 
@@ -288,8 +288,10 @@ impl Conv2dPlan {
         let phases = Phases::new(self).expect("they serve");
         let mut text = String::new();
         for plan in phases.plans(self, asked).flatten() {
-            let (window, separator) = (plan.group.window(), if text.is_empty() { "" } else { " + " });
-            text += &format!("{separator}{} {}x{}", plan.algorithm, window.kernel_h, window.kernel_w);
+            let (window, separator) =
+                (plan.group.window(), if text.is_empty() { "" } else { " + " });
+            text +=
+                &format!("{separator}{} {}x{}", plan.algorithm, window.kernel_h, window.kernel_w);
             if let Some(form) = plan.winograd_form() {
                 text += &format!(" as {}", form.name());
             }
