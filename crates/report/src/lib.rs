@@ -42,3 +42,8 @@ pub use stage::{Stage, learning_layers, stages};
 pub use summary::summary_table;
 pub use tile::{Scale, image, plane};
 pub use timing::layer_times;
+
+/// The pieces of the text, compiled and run with the doc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/from-the-text.md")]
+struct FromTheText;
