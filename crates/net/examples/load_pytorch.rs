@@ -55,8 +55,10 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
 
     let file = std::fs::read(Path::new(FOLDER).join("model.safetensors"))?;
     let state_dict = SafeTensors::deserialize(&file)?;
+    let mut names = state_dict.names();
+    names.sort_unstable();
     let mut parameters = Vec::new();
-    for torch in state_dict.names() {
+    for torch in names {
         let Some(name) = renamed(torch) else { continue };
         let dims = state_dict.tensor(torch)?.shape().to_vec();
         println!("{torch:28} -> {name:20} {dims:?}");
