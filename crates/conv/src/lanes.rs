@@ -14,6 +14,7 @@ use std::ops::Range;
 use im2col::{ConvGeometry, Padding};
 
 use crate::call::{Call, keep_threads_busy};
+use crate::filters::Filters;
 use crate::kernels::lanes::{Lanes, MARGIN, MAX_COLS, Plane, Rows, Taps};
 use crate::kernels::{Kernels, Pool};
 use crate::out::Out;
@@ -242,15 +243,18 @@ pub(crate) fn pack<T: ConvScalar>(
     w: &[T],
     packed: &mut [T],
 ) {
-    let layout = Layout::new(plan, kernels);
+    let (layout, filters) = (Layout::new(plan, kernels), Filters::new(plan));
     let (taps, rows) = (layout.g.patch_len(), layout.rows);
+    let kernel_len = taps / layout.g.in_c();
     for (i, packed) in packed.chunks_exact_mut(layout.packed_len()).enumerate() {
-        let channels = layout.plan_channels(i);
+        let (group, channels) = (i / layout.blocks, layout.channels(i % layout.blocks));
         for r in 0..rows {
             for tap in 0..taps {
-                let channel = channels.start + r;
-                let weight = if channel < channels.end { w[channel * taps + tap] } else { T::ZERO };
-                packed[tap * rows + r] = weight;
+                let factor = (channels.start + r, tap / kernel_len);
+                packed[tap * rows + r] = match factor.0 < channels.end {
+                    true => w[filters.place(group, factor, tap % kernel_len)],
+                    false => T::ZERO,
+                };
             }
         }
     }

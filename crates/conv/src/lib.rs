@@ -45,9 +45,11 @@
 
 mod auto;
 mod call;
+mod data_gradient;
 mod desc;
 mod direct;
 mod error;
+mod filters;
 mod im2col_gemm;
 mod kernels;
 mod lanes;

@@ -1,11 +1,13 @@
 //! The plan of a convolution: what is checked once.
 
 mod describe;
+mod mirror;
 
 use im2col::ConvGeometry;
 use tensor4::{Shape4, Tensor4, View4, ViewMut4};
 
 use crate::call::{Call, PackedKey, Weights};
+use crate::filters::Mirrored;
 use crate::kernels::Kernels;
 use crate::kernels::winograd::Form;
 use crate::workspace::Aligned;
@@ -13,7 +15,9 @@ use crate::{
     Algorithm, Conv2d, ConvError, ConvScalar, Epilogue, KernelSet, Options, PackedWeights, Update,
     Workspace,
 };
-use crate::{auto, direct, im2col_gemm, lanes, naive, winograd};
+use crate::{auto, data_gradient, direct, im2col_gemm, lanes, naive, winograd};
+use mirror::DataGradient;
+pub(crate) use mirror::{MAX_PHASES, Phases};
 
 const FORWARD: &str = "conv2d forward";
 
@@ -30,6 +34,9 @@ pub struct Conv2dPlan {
     kernels: KernelSet,
     algorithm: Algorithm,
     reason: &'static str,
+    /// How the weights are read, if from the last to the first.
+    mirrored: Option<Mirrored>,
+    data_gradient: DataGradient,
 }
 
 impl Conv2dPlan {
@@ -57,11 +64,22 @@ impl Conv2dPlan {
         Shape4::new(1, out_channels, group.out_h(), group.out_w())?;
         // Last: whether an algorithm serves is a question about a convolution that exists.
         let (algorithm, reason) = auto::choose(&desc, &group, &options, kernels)?;
-        let plan = Self { desc, group, weight_shape, options, kernels, algorithm, reason };
-        match options.max_workspace_bytes {
-            Some(max) => plan.within(max),
-            None => Ok(plan),
-        }
+        let plan = Self {
+            desc,
+            group,
+            weight_shape,
+            options,
+            kernels,
+            algorithm,
+            reason,
+            mirrored: None,
+            data_gradient: DataGradient::Naive,
+        };
+        let plan = match options.max_workspace_bytes {
+            Some(max) => plan.within(max)?,
+            None => plan,
+        };
+        Ok(Self { data_gradient: plan.choose_data_gradient(), ..plan })
     }
 
     /// The plan within so much workspace: another algorithm, if this one was not asked for.
@@ -90,19 +108,32 @@ impl Conv2dPlan {
     /// [`max_relu_pool_workspace_bytes`](Self::max_relu_pool_workspace_bytes).
     #[must_use]
     pub fn max_workspace_bytes(&self) -> usize {
+        match self.algorithm {
+            Algorithm::Naive if self.group.in_len() > 0 => 0,
+            _ => Self::workspace_bytes(self.workspace_len(), 0),
+        }
+    }
+
+    /// Elements of workspace in `f32`: of each thread, and shared.
+    fn workspace_len(&self) -> (usize, usize) {
         let kernels = self.kernels::<f32>();
-        let (own, shared) = match self.algorithm {
+        match self.algorithm {
             _ if self.group.in_len() == 0 => im2col_gemm::workspace_len(self),
-            Algorithm::Naive => return 0,
+            Algorithm::Naive => (0, 0),
             Algorithm::Direct => direct::workspace_len(self, kernels),
             Algorithm::Winograd => winograd::workspace_len(self, kernels),
             Algorithm::Depthwise => lanes::workspace_len(self, kernels),
             Algorithm::Im2colGemm | Algorithm::Auto => im2col_gemm::workspace_len(self),
-        };
+        }
+    }
+
+    /// The bytes of so many elements of each thread, shared, and of what is not yet in its place.
+    fn workspace_bytes((own, shared): (usize, usize), interim: usize) -> usize {
         // Each piece of memory begins at a line of the cache.
+        let begun = |len: usize| len + Workspace::<f32>::SPARE;
+        let interim = if interim == 0 { 0 } else { begun(interim) };
         let threads = rayon::current_num_threads();
-        (threads * (own + Workspace::<f32>::SPARE) + shared + Workspace::<f32>::SPARE)
-            * size_of::<f32>()
+        (threads * begun(own) + begun(shared) + interim) * size_of::<f32>()
     }
 
     /// What is convolved.
@@ -125,7 +156,7 @@ impl Conv2dPlan {
         self.algorithm
     }
 
-    /// The algorithm that computes both gradients.
+    /// The algorithm that computes the gradients by the weights and the bias.
     #[must_use]
     pub fn gradient_algorithm(&self) -> Algorithm {
         match self.algorithm {
@@ -136,16 +167,25 @@ impl Conv2dPlan {
 
     /// The algorithm that runs forward for an element type.
     pub(crate) fn algorithm_for<T: ConvScalar>(&self) -> Algorithm {
-        let vector = self.kernels::<T>().set != KernelSet::Scalar;
         match self.options.algorithm {
             Algorithm::Naive => Algorithm::Naive,
             // Without a pixel there is no plane to walk over: sums of nothing, which this one knows.
             _ if self.group.in_len() == 0 => Algorithm::Im2colGemm,
-            Algorithm::Auto if !vector && self.options.max_workspace_bytes.is_none() => {
-                Algorithm::Im2colGemm
-            }
+            _ if self.prefers_gemm::<T>() => Algorithm::Im2colGemm,
             _ => self.algorithm,
         }
+    }
+
+    /// Whether there is a choice, and no vector kernel of our own for an element type.
+    fn prefers_gemm<T: ConvScalar>(&self) -> bool {
+        let Options { algorithm, max_workspace_bytes, .. } = self.options;
+        let vector = self.kernels::<T>().set != KernelSet::Scalar;
+        algorithm == Algorithm::Auto && !vector && max_workspace_bytes.is_none()
+    }
+
+    /// How the gradient by the data runs for an element type.
+    fn data_gradient_for<T: ConvScalar>(&self) -> DataGradient {
+        if self.prefers_gemm::<T>() { DataGradient::Im2colGemm } else { self.data_gradient }
     }
 
     /// The instruction set that it runs on.
@@ -345,9 +385,12 @@ impl Conv2dPlan {
         check(OPERATION, "the weight", w.shape(), self.weight_shape)?;
         check(OPERATION, "dy", dy.shape(), self.output_shape(n)?)?;
         check(OPERATION, "dx", dx.shape(), self.input_shape(n)?)?;
-        match self.gradient_algorithm() {
-            Algorithm::Naive => naive::backward_data(self, w, dy, dx),
-            _ => im2col_gemm::backward_data(self, w, dy, dx, workspace),
+        match self.data_gradient_for::<T>() {
+            DataGradient::Naive => naive::backward_data(self, w, dy, dx),
+            DataGradient::Im2colGemm => im2col_gemm::backward_data(self, w, dy, dx, workspace),
+            DataGradient::Phases(asked) => {
+                data_gradient::run(self, asked, w, dy, dx, workspace);
+            }
         }
         Ok(())
     }

@@ -143,6 +143,11 @@ fn unfold_in_parallel<T: ConvScalar>(
         });
 }
 
+/// Elements of scratch memory of each thread that the gradient by the data takes.
+pub(crate) fn backward_data_len(plan: &Conv2dPlan) -> usize {
+    Parts::new(plan).chunk_len
+}
+
 pub(crate) fn backward_data<T: ConvScalar>(
     plan: &Conv2dPlan,
     w: View4<'_, T>,

@@ -15,6 +15,7 @@ mod avx512;
 mod direct;
 mod fma;
 pub(crate) mod lanes;
+mod mirror;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod pack;
@@ -26,6 +27,7 @@ pub(crate) mod winograd;
 
 pub(crate) use direct::Area;
 pub use fma::{FmaBurst, fma_burst};
+pub(crate) use mirror::{MAX_MIRRORED_LEN, Mirror};
 pub(crate) use pack::Pack;
 pub(crate) use pool::Pool;
 pub use set::KernelSet;
@@ -39,6 +41,7 @@ pub struct Kernels<T: 'static> {
     pub(crate) lanes: usize,
     direct: unsafe fn(&mut Area<'_, T>),
     pack: unsafe fn(&mut Pack<'_, T>),
+    pack_mirrored: unsafe fn(&mut Mirror<'_, T>),
     pool: unsafe fn(&mut Pool<'_, T>),
     /// How many output channels are summed at a time with pixels in the lanes.
     pub(crate) lanes_rows: usize,
@@ -79,6 +82,17 @@ impl<T> Kernels<T> {
         pack.check(self.lanes);
         // SAFETY: the slices have been checked, and a table exists only for a CPU that can run it.
         unsafe { (self.pack)(&mut pack) }
+    }
+
+    /// Packs weights from last to first; overwrites `packed`.
+    ///
+    /// # Panics
+    ///
+    /// If it reaches beyond its slices.
+    pub(crate) fn pack_mirrored(&self, mut args: Mirror<'_, T>) {
+        args.check(self.lanes);
+        // SAFETY: the slices have been checked, and a table exists only for a CPU that can run it.
+        unsafe { (self.pack_mirrored)(&mut args) }
     }
 
     /// Takes the maximum of each square of two by two pixels; overwrites the output.
@@ -168,6 +182,7 @@ macro_rules! table {
         4: [$($four_1:literal)* | $($four_2:literal)*]) => {
         mod $name {
             use super::direct::{self, Area};
+            use super::mirror::{self, Mirror};
             use super::pack::{self, Pack};
             use super::pool::{self, Pool};
             use super::{lanes, winograd};
@@ -228,6 +243,12 @@ macro_rules! table {
             unsafe fn pack(p: &mut Pack<'_, $elem>) {
                 // SAFETY: as above.
                 unsafe { pack::pack::<$vector>(p) }
+            }
+
+            $(#[$feature])?
+            unsafe fn pack_mirrored(args: &mut Mirror<'_, $elem>) {
+                // SAFETY: as above.
+                unsafe { mirror::mirror::<$vector>(args) }
             }
 
             $(#[$feature])?
@@ -366,6 +387,7 @@ macro_rules! table {
                 lanes: <$vector as Vector>::LANES,
                 direct,
                 pack,
+                pack_mirrored,
                 pool,
                 lanes_rows: $rows,
                 sum_lanes,
