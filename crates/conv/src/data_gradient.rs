@@ -78,12 +78,7 @@ pub(crate) fn run<T: ConvScalar>(
 }
 
 /// Writes the planes of some images from their phases, which lie one after the other.
-fn put_together<T: ConvScalar>(
-    plan: &Conv2dPlan,
-    phases: &Phases,
-    interim: &[T],
-    dx: &mut [T],
-) {
+fn put_together<T: ConvScalar>(plan: &Conv2dPlan, phases: &Phases, interim: &[T], dx: &mut [T]) {
     let (in_h, in_w) = (plan.desc().in_h, plan.desc().in_w);
     let plane_len = in_h * in_w;
     let planes = dx.len() / plane_len;

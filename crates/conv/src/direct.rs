@@ -15,8 +15,8 @@ use im2col::{ConvGeometry, Padding};
 use rayon::prelude::*;
 
 use crate::call::{Call, keep_threads_busy};
-use crate::kernels::lanes::Rows;
 use crate::filters::Filters;
+use crate::kernels::lanes::Rows;
 use crate::kernels::{Area, Kernels, Pool};
 use crate::out::Out;
 use crate::{Conv2dPlan, ConvScalar, Workspace};

@@ -192,10 +192,8 @@ impl Conv2dPlan {
         }
         let options = Options { algorithm, max_workspace_bytes: None, ..self.options };
         let (algorithm, reason) = auto::choose(&desc, &group, &options, self.kernels).ok()?;
-        let vectorised = matches!(
-            algorithm,
-            Algorithm::Direct | Algorithm::Winograd | Algorithm::Depthwise
-        );
+        let vectorised =
+            matches!(algorithm, Algorithm::Direct | Algorithm::Winograd | Algorithm::Depthwise);
         let weight_shape =
             Shape4::new(in_channels, group.in_c(), window.kernel_h, window.kernel_w).ok()?;
         vectorised.then_some(Self {
@@ -218,11 +216,13 @@ impl Conv2dPlan {
         if asked == Algorithm::Naive {
             return DataGradient::Naive;
         }
-        let phases = [asked, Algorithm::Direct].map(DataGradient::Phases);
-        let most = self.options.max_workspace_bytes.unwrap_or(usize::MAX);
+        let limit = self.options.max_workspace_bytes;
+        let most = limit.unwrap_or(usize::MAX);
         // The naive way needs none.
-        phases
+        [Some(asked), limit.map(|_| Algorithm::Direct)]
             .into_iter()
+            .flatten()
+            .map(DataGradient::Phases)
             .chain([DataGradient::Im2colGemm])
             .filter(|&way| asked != Algorithm::Im2colGemm || way == DataGradient::Im2colGemm)
             .filter(|&way| self.data_gradient_serves(way))
@@ -288,8 +288,10 @@ impl Conv2dPlan {
         let phases = Phases::new(self).expect("they serve");
         let mut text = String::new();
         for plan in phases.plans(self, asked).flatten() {
-            let (window, separator) = (plan.group.window(), if text.is_empty() { "" } else { " + " });
-            text += &format!("{separator}{} {}x{}", plan.algorithm, window.kernel_h, window.kernel_w);
+            let (window, separator) =
+                (plan.group.window(), if text.is_empty() { "" } else { " + " });
+            text +=
+                &format!("{separator}{} {}x{}", plan.algorithm, window.kernel_h, window.kernel_w);
             if let Some(form) = plan.winograd_form() {
                 text += &format!(" as {}", form.name());
             }

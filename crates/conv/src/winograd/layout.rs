@@ -8,8 +8,8 @@ use super::phases::Phases;
 use super::tiles::Tiles;
 use crate::call::Call;
 use crate::filters::Filters;
-use crate::kernels::winograd::{COLS, Filter, Form, Output, Product};
 use crate::kernels::Kernels;
+use crate::kernels::winograd::{COLS, Filter, Form, Output, Product};
 use crate::out::Out;
 use crate::{Conv2dPlan, ConvScalar};
 
