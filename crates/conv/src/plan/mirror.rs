@@ -9,7 +9,7 @@ use tensor4::Shape4;
 
 use crate::filters::Mirrored;
 use crate::kernels::MAX_MIRRORED_LEN;
-use crate::{Algorithm, Conv2d, Conv2dPlan, Options};
+use crate::{Algorithm, Conv2d, Conv2dPlan, ConvScalar, Options};
 use crate::{auto, data_gradient, direct, im2col_gemm, lanes, winograd};
 
 /// The most phases.
@@ -228,6 +228,11 @@ impl Conv2dPlan {
             .filter(|&way| self.data_gradient_serves(way))
             .find(|&way| self.data_gradient_bytes(way) <= most)
             .unwrap_or(DataGradient::Naive)
+    }
+
+    /// How the gradient by the data runs for an element type.
+    pub(super) fn data_gradient_for<T: ConvScalar>(&self) -> DataGradient {
+        if self.prefers_gemm::<T>() { DataGradient::Im2colGemm } else { self.data_gradient }
     }
 
     fn data_gradient_serves(&self, way: DataGradient) -> bool {
