@@ -209,11 +209,6 @@ impl Conv2dPlan {
         algorithm == Algorithm::Auto && !vector && max_workspace_bytes.is_none()
     }
 
-    /// How the gradient by the data runs for an element type.
-    fn data_gradient_for<T: ConvScalar>(&self) -> DataGradient {
-        if self.prefers_gemm::<T>() { DataGradient::Im2colGemm } else { self.data_gradient }
-    }
-
     /// The instruction set that it runs on.
     #[must_use]
     pub fn kernel_set(&self) -> KernelSet {

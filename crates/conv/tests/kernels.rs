@@ -5,7 +5,7 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::{Case, all_options, seeded, slack, try_options, wide_case};
+use common::{Case, all_options, dx_slack, seeded, slack, try_options, wide_case};
 use conv::{
     Algorithm, Conv2d, Conv2dPlan, ConvError, Epilogue, KernelSet, Numerics, Options, Workspace,
 };
@@ -27,6 +27,17 @@ fn reference(case: &Case) -> Tensor4<f64> {
     plan.forward(x.view(), w.view(), Some(&bias), &mut Workspace::new()).expect("it fits")
 }
 
+/// The naive gradient by the data in f64 of the inputs in f32.
+fn reference_dx(case: &Case) -> Tensor4<f64> {
+    let inputs = case.inputs::<f32>();
+    let (w, dy) = (inputs.w.cast::<f64>(), inputs.dy.cast::<f64>());
+    let mut dx = Tensor4::zeros(inputs.x.shape());
+    let plan = case.plan(Algorithm::Naive);
+    plan.backward_data_into(w.view(), dy.view(), dx.view_mut(), &mut Workspace::new())
+        .expect("it fits");
+    dx
+}
+
 /// What runs are counted by.
 fn key(options: &Options) -> (&'static str, &'static str, bool) {
     let set = options.kernels.expect("given").name();
@@ -42,6 +53,7 @@ fn every_algorithm_on_every_set_is_naive() {
         .filter(|options| options.algorithm != Algorithm::Naive)
         .collect();
     let mut ran: BTreeMap<_, usize> = BTreeMap::new();
+    let mut gradients: BTreeMap<(String, &str), usize> = BTreeMap::new();
     let mut workspace = Workspace::new();
     let enough = |ran: &BTreeMap<_, usize>| {
         wanted.iter().all(|options| ran.get(&key(options)).is_some_and(|&n| n >= CASES))
@@ -52,7 +64,7 @@ fn every_algorithm_on_every_set_is_naive() {
         }
         let case = wide_case().new_tree(&mut runner).expect("most cases fit").current();
         let inputs = case.inputs::<f32>();
-        let expected = reference(&case);
+        let (expected, expected_dx) = (reference(&case), reference_dx(&case));
         for &options in &wanted {
             let Some(plan) = try_options(case.conv, options) else { continue };
             let runs = ran.entry(key(&options)).or_default();
@@ -68,6 +80,18 @@ fn every_algorithm_on_every_set_is_naive() {
             // Few terms may cancel by chance; the bounds of the documentation are for many.
             let bound = 1e-6 * slack(&plan) as f64;
             assert!(error <= bound, "{error:e}: {} {case:?}", plan.describe());
+
+            let mut dx = Tensor4::full(expected_dx.shape(), f32::NAN);
+            plan.backward_data_into(w, inputs.dy.view(), dx.view_mut(), &mut workspace)
+                .expect("it fits");
+            let error = relative_rms(dx.data(), expected_dx.data());
+            let bound = 1e-6 * dx_slack(&plan) as f64;
+            assert!(error <= bound, "dx: {error:e}: {} {case:?}", plan.describe());
+            let description = plan.describe();
+            let (_, of_data) = description.split_once("by the data: ").expect("it says so");
+            let phases = if of_data.contains('+') { "phases" } else { "one" };
+            let first = of_data.split(' ').next().expect("a word").to_owned();
+            *gradients.entry((first, phases)).or_default() += 1;
 
             let packed = plan.pack_weights(w).expect("it fits");
             for epilogue in [Epilogue::None, Epilogue::Relu] {
@@ -95,6 +119,12 @@ fn every_algorithm_on_every_set_is_naive() {
         }
     }
     assert!(enough(&ran), "not every algorithm ran {CASES} times on every set: {ran:?}");
+    for algorithm in ["direct", "winograd", "depthwise"] {
+        for phases in ["one", "phases"] {
+            let count = gradients.get(&(algorithm.to_owned(), phases));
+            assert!(count.is_some_and(|&n| n >= 50), "{algorithm}, {phases}: {gradients:?}");
+        }
+    }
 }
 
 /// The bounds that `Numerics` documents, at the depth that it documents.

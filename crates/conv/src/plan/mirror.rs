@@ -9,7 +9,7 @@ use tensor4::Shape4;
 
 use crate::filters::Mirrored;
 use crate::kernels::MAX_MIRRORED_LEN;
-use crate::{Algorithm, Conv2d, Conv2dPlan, Options};
+use crate::{Algorithm, Conv2d, Conv2dPlan, ConvScalar, Options};
 use crate::{auto, data_gradient, direct, im2col_gemm, lanes, winograd};
 
 /// The most phases.
@@ -218,16 +218,23 @@ impl Conv2dPlan {
         if asked == Algorithm::Naive {
             return DataGradient::Naive;
         }
-        let phases = [asked, Algorithm::Direct].map(DataGradient::Phases);
-        let most = self.options.max_workspace_bytes.unwrap_or(usize::MAX);
+        let limit = self.options.max_workspace_bytes;
+        let most = limit.unwrap_or(usize::MAX);
         // The naive way needs none.
-        phases
+        [Some(asked), limit.map(|_| Algorithm::Direct)]
             .into_iter()
+            .flatten()
+            .map(DataGradient::Phases)
             .chain([DataGradient::Im2colGemm])
             .filter(|&way| asked != Algorithm::Im2colGemm || way == DataGradient::Im2colGemm)
             .filter(|&way| self.data_gradient_serves(way))
             .find(|&way| self.data_gradient_bytes(way) <= most)
             .unwrap_or(DataGradient::Naive)
+    }
+
+    /// How the gradient by the data runs for an element type.
+    pub(super) fn data_gradient_for<T: ConvScalar>(&self) -> DataGradient {
+        if self.prefers_gemm::<T>() { DataGradient::Im2colGemm } else { self.data_gradient }
     }
 
     fn data_gradient_serves(&self, way: DataGradient) -> bool {
