@@ -1,4 +1,4 @@
-//! After the first call with a plan, forward or of the gradient by the data, none allocates.
+//! After the first call with a plan, none allocates: forward, or for a gradient.
 //!
 //! One test alone: the counter counts for the whole process.
 
@@ -7,7 +7,7 @@ mod common;
 use std::alloc::System;
 
 use common::{Case, all_options, large_cases, run, try_options};
-use conv::{Algorithm, Conv2d, Epilogue, KernelSet, Workspace};
+use conv::{Algorithm, Conv2d, Epilogue, KernelSet, Update, Workspace};
 use im2col::Window;
 use rayon::ThreadPoolBuilder;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, Stats, StatsAlloc};
@@ -50,7 +50,17 @@ fn no_call_after_the_first_allocates() {
                 // The gradients as well: they share the workspace.
                 run(&plan, &inputs, &mut workspace);
                 let (x, w, bias) = (inputs.x.view(), inputs.w.view(), Some(&inputs.bias[..]));
-                let mut forward = || {
+                let (mut dw, mut db) =
+                    (Tensor4::zeros(inputs.w.shape()), vec![0.0; inputs.bias.len()]);
+                let mut calls = || {
+                    // The baseline's products allocate.
+                    if plan.weight_gradient_algorithm() != Algorithm::Im2colGemm {
+                        let (dw, db, update) =
+                            (dw.view_mut(), Some(&mut db[..]), Update::default());
+                        let dy = inputs.dy.view();
+                        plan.backward_weights_into(x, dy, dw, db, update, &mut workspace)
+                            .expect("it fits");
+                    }
                     plan.forward_into(x, w, bias, y.view_mut(), &mut workspace).expect("it fits");
                     // Folding columns is the baseline: its products come from elsewhere.
                     if plan.backward_data_algorithm() != Algorithm::Im2colGemm {
@@ -66,11 +76,11 @@ fn no_call_after_the_first_allocates() {
                     plan.forward_relu_pool_into(x, w, bias, y, Some(argmax), &mut workspace)
                         .expect("it fits");
                 };
-                forward();
+                calls();
                 // The thread that has started the test may allocate meanwhile, but not each time.
                 let changes = (0..5).map(|_| {
                     let region = Region::new(ALLOCATOR);
-                    forward();
+                    calls();
                     region.change()
                 });
                 let count = |change: &Stats| change.allocations + change.reallocations;

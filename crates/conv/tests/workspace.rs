@@ -5,7 +5,7 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::{Case, all_options, large_cases, try_options};
-use conv::{Algorithm, Conv2d, Conv2dPlan, ConvError, KernelSet, Options, Workspace};
+use conv::{Algorithm, Conv2d, Conv2dPlan, ConvError, KernelSet, Options, Update, Workspace};
 use im2col::Window;
 use rayon::ThreadPoolBuilder;
 use tensor4::Tensor4;
@@ -66,6 +66,43 @@ fn no_pass_takes_more_than_its_plan_says() {
             }
         });
     }
+}
+
+/// The bytes that a workspace has after the gradient by the weights.
+fn used_by_weights(plan: &Conv2dPlan, case: &Case) -> usize {
+    let inputs = case.inputs::<f32>();
+    let (mut dw, mut db) = (Tensor4::zeros(inputs.w.shape()), vec![0.0; inputs.bias.len()]);
+    let mut workspace = Workspace::new();
+    let (x, dy, update) = (inputs.x.view(), inputs.dy.view(), Update::Overwrite);
+    plan.backward_weights_into(x, dy, dw.view_mut(), Some(&mut db), update, &mut workspace)
+        .expect("it fits");
+    workspace.bytes()
+}
+
+#[test]
+fn no_gradient_by_weights_takes_more_than_its_plan_says_or_the_limit_allows() {
+    let mut chosen = std::collections::BTreeSet::new();
+    for threads in [1, 3] {
+        let pool = ThreadPoolBuilder::new().num_threads(threads).build().expect("a few threads");
+        pool.install(|| {
+            for (name, case) in cases() {
+                for limit in [0, 300_000, 3 << 20, 1 << 30] {
+                    let options = Options::default().max_workspace_bytes(limit);
+                    let plan = Conv2dPlan::new(case.conv, options).expect("one needs nothing");
+                    let algorithm = plan.weight_gradient_algorithm();
+                    chosen.insert(algorithm.name());
+                    if algorithm == Algorithm::Naive {
+                        continue; // Slow, and without a workspace.
+                    }
+                    let used = used_by_weights(&plan, &case);
+                    let most = plan.max_backward_weights_workspace_bytes();
+                    let what = format!("{name}, {threads} threads: {algorithm}");
+                    assert!(used <= most && most <= limit, "{used}, {most}, {limit}: {what}");
+                }
+            }
+        });
+    }
+    assert!(chosen.len() >= 4, "only {chosen:?}");
 }
 
 #[test]

@@ -5,11 +5,13 @@
 
 use std::array::from_fn;
 
-use super::pack::{self, Pack};
 use super::vector::Vector;
 
 /// Pixels of a row that are summed between two checks of its end.
 const UNROLLED: usize = 4;
+
+/// How far ahead gradients by outputs are asked for.
+const PIXELS_AHEAD: usize = 256;
 
 /// Some pixels of some images, and the sums to which they add.
 ///
@@ -239,37 +241,42 @@ impl<T> Panel<'_, T> {
 /// The CPU has the instruction set of `V`, and [`Panel::check`] has passed.
 #[inline(always)]
 pub(crate) unsafe fn panel<V: Vector>(args: &mut Panel<'_, V::Elem>) {
-    const CHAINS: usize = 4;
     let (pixels, width) = (args.pixels, args.width);
-    // SAFETY: the caller guarantees the CPU. The fields have passed the check, which is that of `Pack`
-    // as well: `pixels` elements of each channel are read, and `pixels` rows of `width` written. Of
-    // each row, registers are then read that begin below `width`, a multiple of `LANES`.
+    // SAFETY: the caller guarantees the CPU. Channel `first + r` exists where it is below `out_channels`,
+    // and of its pixels `count` are read from `pixel` on; `count` rows of `LANES` elements are written,
+    // `pixel + count <= pixels` and `first + LANES <= width`.
     unsafe {
-        pack::pack::<V>(&mut Pack {
-            w: args.dy,
-            row_stride: args.channel_stride,
-            taps: pixels,
-            out_channels: args.out_channels,
-            width,
-            packed: args.panel,
-        });
-        if args.sums.is_empty() {
-            return;
-        }
         for first in (0..width).step_by(V::LANES) {
-            let panel = args.panel.as_ptr().add(first);
-            let mut chains = [V::splat(V::Elem::default()); CHAINS];
-            for pixel in 0..pixels / CHAINS {
-                for i in 0..CHAINS {
-                    chains[i] = chains[i].add(V::load(panel.add((pixel * CHAINS + i) * width)));
+            let zero = V::splat(V::Elem::default());
+            let channels = args.out_channels.saturating_sub(first).min(V::LANES);
+            let mut sums = [zero; 16];
+            for pixel in (0..pixels).step_by(V::LANES) {
+                let count = V::LANES.min(pixels - pixel);
+                let mut rows = [zero; 16];
+                let dy = args.dy.as_ptr().wrapping_add(first * args.channel_stride + pixel);
+                for r in 0..V::LANES {
+                    if r < channels {
+                        let p = dy.wrapping_add(r * args.channel_stride);
+                        // Hardware does not follow as many channels as there are lanes.
+                        V::prefetch(p.wrapping_add(PIXELS_AHEAD));
+                        rows[r] =
+                            if count == V::LANES { V::load(p) } else { V::load_first(p, count) };
+                        sums[r] = sums[r].add(rows[r]);
+                    }
                 }
+                let to = args.panel.as_mut_ptr().add(pixel * width + first);
+                V::store_transposed(&rows, V::LANES, to, width, count);
             }
-            for pixel in pixels / CHAINS * CHAINS..pixels {
-                chains[0] = chains[0].add(V::load(panel.add(pixel * width)));
+            if !args.sums.is_empty() {
+                let mut square = [V::Elem::default(); 256];
+                V::store_transposed(&sums, V::LANES, square.as_mut_ptr(), V::LANES, V::LANES);
+                let to = args.sums.as_mut_ptr().add(first);
+                let mut total = V::load(square.as_ptr());
+                for l in 1..V::LANES {
+                    total = total.add(V::load(square.as_ptr().add(l * V::LANES)));
+                }
+                V::load(to).add(total).store(to);
             }
-            let to = args.sums.as_mut_ptr().add(first);
-            let sum = chains[0].add(chains[1]).add(chains[2].add(chains[3]));
-            V::load(to).add(sum).store(to);
         }
     }
 }

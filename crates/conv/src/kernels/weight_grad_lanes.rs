@@ -5,6 +5,9 @@ use super::vector::Vector;
 /// The most taps that are summed at a time.
 const MAX_TAPS: usize = 9;
 
+/// How many elements ahead gradients by outputs are asked for.
+const AHEAD: usize = 2048;
+
 /// Some rows of one channel of the input and of one channel of the gradients by the outputs.
 pub(crate) struct PlaneGrad<'a, T> {
     /// The input: the factor of tap `t` for the pixel `(row, col)` stands at
@@ -73,6 +76,7 @@ pub(crate) unsafe fn taps<V: Vector, const T: usize>(
             }
             for _ in 0..whole {
                 let gradients = V::load(dy);
+                V::prefetch(dy.wrapping_add(AHEAD));
                 bias = bias.add(gradients);
                 for t in 0..T {
                     sums[t] = gradients.mul_add(V::load(x[t]), sums[t]);
@@ -108,7 +112,8 @@ unsafe fn total<V: Vector>(sums: V) -> V::Elem {
     let mut half = V::LANES / 2;
     while half > 0 {
         for i in 0..half {
-            lanes[i] = lanes[i] + lanes[i + half];
+            let other = lanes[i + half];
+            lanes[i] += other;
         }
         half /= 2;
     }
