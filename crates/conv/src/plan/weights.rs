@@ -1,7 +1,7 @@
 //! What computes the gradient by the weights.
 
 use super::Conv2dPlan;
-use crate::{Algorithm, ConvScalar, KernelSet, weight_grad};
+use crate::{Algorithm, ConvScalar, KernelSet, Options, weight_grad};
 
 impl Conv2dPlan {
     /// The algorithm that computes the gradient by the weights for `f32`. (For `f64`, `Auto` runs
