@@ -15,7 +15,7 @@ use benches::record::{COLUMNS, Measured, Record};
 use benches::timing;
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
-use conv::{Algorithm, Numerics, Options};
+use conv::{Algorithm, KernelSet, Numerics, Options};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// Time the convolution of layers.
@@ -23,7 +23,8 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 /// Each result is first compared with an f64 reference; a wrong one is shown as such, and makes
 /// the exit code 1. A run makes calls for 50 ms to get warm, then times each call for 150 ms (at
 /// least five calls) and takes their median; a row gives the median of the runs. The weights are
-/// packed inside the timed call. The FMA peak is measured first, on the same threads.
+/// packed inside the timed call. The FMA peak is measured first, on the same threads, with the
+/// instructions that the kernels use.
 /// GFLOP/s are counted as a direct convolution, whatever the algorithm saves.
 #[derive(Debug, Parser)]
 #[command(name = "layers", after_help = EXAMPLES)]
@@ -113,7 +114,9 @@ impl Cli {
             .num_threads(threads)
             .build()
             .map_err(|error| format!("{threads} threads cannot be started: {error}"))?;
-        let peak = pool.install(peak::measure);
+        // A forced set that this CPU has not got is an error.
+        let set = KernelSet::detect().map_err(|error| error.to_string())?;
+        let peak = pool.install(|| peak::measure(set));
         let numerics = if self.numerics == "strict" { Numerics::Strict } else { Numerics::Fast };
         let (runs, prepacked) = (usize::from(self.runs), self.prepacked);
         let timer = Timer { pool, peak, threads, runs, numerics, prepacked };
@@ -220,7 +223,7 @@ fn print_line(line: &str) -> Result<(), String> {
 /// The threads, and what they can do.
 struct Timer {
     pool: ThreadPool,
-    peak: Option<Peak>,
+    peak: Peak,
     threads: usize,
     runs: usize,
     numerics: Numerics,
@@ -233,12 +236,8 @@ impl Timer {
             1 => "1 thread".to_owned(),
             threads => format!("{threads} threads"),
         };
-        match self.peak {
-            Some(Peak { gflops, instructions }) => {
-                format!("FMA peak on {threads}: {gflops:.1} GFLOP/s ({instructions})")
-            }
-            None => format!("FMA peak on {threads}: not measured by this build"),
-        }
+        let Peak { gflops, instructions } = self.peak;
+        format!("FMA peak on {threads}: {gflops:.1} GFLOP/s ({instructions})")
     }
 
     fn case(&self, layer: &TimedLayer, direction: Direction) -> Result<Case, String> {
@@ -267,11 +266,12 @@ impl Timer {
         Ok(Measured {
             chosen: match case.direction() {
                 Direction::Forward => checked.plan.algorithm().name(),
-                _ => checked.plan.gradient_algorithm().name(),
+                Direction::BackwardData => checked.plan.backward_data_algorithm().name(),
+                Direction::BackwardWeights => checked.plan.weight_gradient_algorithm().name(),
             },
             median,
             gflops,
-            percent_of_peak: self.peak.map(|peak| 100.0 * gflops / peak.gflops),
+            percent_of_peak: Some(100.0 * gflops / self.peak.gflops),
             error: checked.error,
             workspace_bytes: checked.workspace.bytes(),
         })

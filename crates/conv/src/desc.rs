@@ -48,7 +48,13 @@ impl Conv2d {
 
 /// How a convolution is computed. All algorithms give the same result up to rounding.
 ///
-/// The gradients of all but [`Naive`](Algorithm::Naive) run as
+/// The gradient by the data runs by the same algorithm, as a convolution of `dy` with the kernels
+/// mirrored, or as one for each phase of a stride; where the algorithm does not serve such a convolution,
+/// by the direct one. [`Im2colGemm`](Algorithm::Im2colGemm) folds the columns of a product instead. It is
+/// also what computes the gradient if `dy` would need a negative padding, if the strides multiplied are
+/// more than 16, or if a kernel has more than 256 taps.
+///
+/// The gradients by the weights of all but [`Naive`](Algorithm::Naive) run as
 /// [`Im2colGemm`](Algorithm::Im2colGemm) for now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
@@ -121,12 +127,13 @@ pub struct Options {
     pub algorithm: Algorithm,
     /// How exact it must be.
     pub numerics: Numerics,
-    /// How many bytes of workspace a forward pass in `f32` may take, packed weights included, on as
-    /// many threads as the pool has in which the plan is made; `None` for no limit. `f64` takes
-    /// twice as many.
+    /// How many bytes of workspace a forward pass or the gradient by the data in `f32` may take, packed
+    /// weights included, on as many threads as the pool has in which the plan is made; `None` for no
+    /// limit. `f64` takes twice as many.
     ///
-    /// [`Algorithm::Auto`] stays below it; an algorithm asked for by name that can't is an error
-    /// that says how much it needs.
+    /// [`Algorithm::Auto`] stays below it; an algorithm asked for by name whose forward pass can't is an
+    /// error that says how much it needs. The gradient then runs by one that can: the direct one,
+    /// im2col + GEMM, or the naive one, which needs none.
     pub max_workspace_bytes: Option<usize>,
     /// The instruction set; `None` for the fastest that the CPU can run, or the one that the
     /// environment variable `COLONNADE_KERNELS` names.

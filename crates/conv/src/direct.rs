@@ -15,8 +15,9 @@ use im2col::{ConvGeometry, Padding};
 use rayon::prelude::*;
 
 use crate::call::{Call, keep_threads_busy};
+use crate::filters::Filters;
 use crate::kernels::lanes::Rows;
-use crate::kernels::{Area, Kernels, Pack, Pool};
+use crate::kernels::{Area, Kernels, Pool};
 use crate::out::Out;
 use crate::{Conv2dPlan, ConvScalar, Workspace};
 
@@ -181,18 +182,11 @@ pub(crate) fn pack<T: ConvScalar>(
     w: &[T],
     packed: &mut [T],
 ) {
-    let layout = Layout::new(plan, kernels);
-    let taps = layout.g.patch_len();
+    let (layout, filters) = (Layout::new(plan, kernels), Filters::new(plan));
     packed.par_chunks_exact_mut(layout.packed_len()).enumerate().for_each(|(i, packed)| {
-        let channels = layout.plan_channels(i);
-        layout.kernels.pack(Pack {
-            w: &w[channels.start * taps..channels.end * taps],
-            row_stride: taps,
-            taps,
-            out_channels: channels.len(),
-            width: layout.width,
-            packed,
-        });
+        let (group, block) = (i / layout.blocks, i % layout.blocks);
+        let at = (group, layout.channels(block), 0..layout.g.in_c());
+        filters.pack(kernels, w, at, layout.width, packed);
     });
 }
 

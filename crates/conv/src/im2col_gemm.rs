@@ -12,4 +12,6 @@ mod unfold;
 
 pub(crate) use cut::{describe, workspace_len};
 pub(crate) use forward::{forward, pack, packed_len};
-pub(crate) use gradients::{backward_data, backward_weights};
+pub(crate) use gradients::{
+    backward_data, backward_data_len, backward_weights, weights_workspace_len,
+};

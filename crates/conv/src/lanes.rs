@@ -7,13 +7,15 @@
 //! pixels of the output always read neighbouring pixels of the input. Channels that stand alone under
 //! the usual windows are read in place: there a copy would cost as much as the sums.
 //!
-//! Every output is one sum over channels, kernel rows and kernel columns, in that order.
+//! Every output is one sum over kernel rows, channels and kernel columns, in that order: so those rows of
+//! the kernel that lie in the padding above or below are left out at no cost.
 
 use std::ops::Range;
 
 use im2col::{ConvGeometry, Padding};
 
 use crate::call::{Call, keep_threads_busy};
+use crate::filters::Filters;
 use crate::kernels::lanes::{Lanes, MARGIN, MAX_COLS, Plane, Rows, Taps};
 use crate::kernels::{Kernels, Pool};
 use crate::out::Out;
@@ -58,6 +60,8 @@ struct Layout<'a, T: 'static> {
     band_rows: usize,
     /// Output rows that are computed before they are pooled, an even number.
     pool_rows: usize,
+    /// Output rows whose windows have no row in the padding.
+    inner: Range<usize>,
 }
 
 impl<'a, T: ConvScalar> Layout<'a, T> {
@@ -96,6 +100,7 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
             pitch,
             band_rows,
             pool_rows,
+            inner: Self::inner_rows(g),
         }
     }
 
@@ -161,8 +166,8 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
     fn taps(&self, in_rows: usize, pitch: usize, taps: &mut [usize; MAX_TAPS]) {
         let window = self.g.window();
         let mut i = 0;
-        for channel in 0..self.g.in_c() {
-            for kh in 0..window.kernel_h {
+        for kh in 0..window.kernel_h {
+            for channel in 0..self.g.in_c() {
                 for kw in 0..window.kernel_w {
                     let (row, col) = (kh * window.dilation_h, kw * window.dilation_w);
                     let within = col % window.stride_w * self.phase + col / window.stride_w;
@@ -171,6 +176,28 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
                 }
             }
         }
+    }
+
+    /// The rows of the output under all of whose kernel rows there is an image.
+    fn inner_rows(g: &ConvGeometry) -> Range<usize> {
+        let window = g.window();
+        let below = g.in_h() + window.padding.top;
+        let below = below.saturating_sub((window.kernel_h - 1) * window.dilation_h);
+        window.padding.top.div_ceil(window.stride_h)..below.div_ceil(window.stride_h)
+    }
+
+    /// The first of some rows of the output that all meet the image with the same rows of the kernel,
+    /// and these.
+    fn alike(&self, rows: Range<usize>) -> (Range<usize>, Range<usize>) {
+        let (window, row) = (self.g.window(), rows.start);
+        if self.inner.contains(&row) {
+            return (row..rows.end.min(self.inner.end), 0..window.kernel_h);
+        }
+        let before = |end: usize| {
+            let end = end.saturating_sub(row * window.stride_h);
+            end.div_ceil(window.dilation_h).min(window.kernel_h)
+        };
+        (row..row + 1, before(window.padding.top)..before(window.padding.top + self.g.in_h()))
     }
 
     /// Pools rows of some planes, which `unpooled` has one after the other, into the planes of `out`.
@@ -235,22 +262,26 @@ pub(crate) fn workspace_len<T: ConvScalar>(
     )
 }
 
-/// Packs weights: `(taps, rows)` for each block of output channels.
+/// Packs weights: `(kernel rows, channels, kernel columns, rows)` for each block of output channels.
 pub(crate) fn pack<T: ConvScalar>(
     plan: &Conv2dPlan,
     kernels: &'static Kernels<T>,
     w: &[T],
     packed: &mut [T],
 ) {
-    let layout = Layout::new(plan, kernels);
+    let (layout, filters) = (Layout::new(plan, kernels), Filters::new(plan));
     let (taps, rows) = (layout.g.patch_len(), layout.rows);
+    let (in_c, kernel_w) = (layout.g.in_c(), layout.g.window().kernel_w);
     for (i, packed) in packed.chunks_exact_mut(layout.packed_len()).enumerate() {
-        let channels = layout.plan_channels(i);
+        let (group, channels) = (i / layout.blocks, layout.channels(i % layout.blocks));
         for r in 0..rows {
             for tap in 0..taps {
-                let channel = channels.start + r;
-                let weight = if channel < channels.end { w[channel * taps + tap] } else { T::ZERO };
-                packed[tap * rows + r] = weight;
+                let (row, col) = (tap / kernel_w / in_c, tap % kernel_w);
+                let factor = (channels.start + r, tap / kernel_w % in_c);
+                packed[tap * rows + r] = match factor.0 < channels.end {
+                    true => w[filters.place(group, factor, row * kernel_w + col)],
+                    false => T::ZERO,
+                };
             }
         }
     }
@@ -399,22 +430,29 @@ impl<T: ConvScalar> Task<'_, T> {
             self.packed.chunks_exact(layout.packed_len()).zip(self.bias.chunks_exact(layout.rows));
         for (mut out, (w, bias)) in blocks.zip(weights) {
             let out_channels = out.len() / plane_len;
-            let sum = |rows: Range<usize>, y: &mut [T], y_stride: usize| {
-                layout.kernels.sum_lanes(Lanes {
-                    x: &source.x[(rows.start - source.rows.start) * source.step..],
-                    step: source.step,
-                    taps: source.taps,
-                    w,
-                    bias,
-                    rows: layout.rows,
-                    out_channels,
-                    y,
-                    y_stride,
-                    out_h: rows.len(),
-                    out_w,
-                    run_on: layout.rows != 1 && out_w >= lanes && !out_w.is_multiple_of(lanes),
-                    relu: self.relu,
-                });
+            let sum = |mut rows: Range<usize>, y: &mut [T], y_stride: usize| {
+                let top = rows.start;
+                while !rows.is_empty() {
+                    let (alike, kernel_rows) = layout.alike(rows.clone());
+                    let per_row = layout.g.in_c() * layout.g.window().kernel_w;
+                    let taps = kernel_rows.start * per_row..kernel_rows.end * per_row;
+                    layout.kernels.sum_lanes(Lanes {
+                        x: &source.x[(alike.start - source.rows.start) * source.step..],
+                        step: source.step,
+                        taps: &source.taps.part(taps.clone()),
+                        w: &w[taps.start * layout.rows..taps.end * layout.rows],
+                        bias,
+                        rows: layout.rows,
+                        out_channels,
+                        y: &mut y[(alike.start - top) * out_w..],
+                        y_stride,
+                        out_h: alike.len(),
+                        out_w,
+                        run_on: layout.rows != 1 && out_w >= lanes && !out_w.is_multiple_of(lanes),
+                        relu: self.relu,
+                    });
+                    rows.start = alike.end;
+                }
             };
             let Range { start, end } = source.rows;
             let Some(unpooled) = unpooled.as_deref_mut() else {
@@ -434,6 +472,7 @@ impl<T: ConvScalar> Task<'_, T> {
 struct Source<'a, T> {
     x: &'a [T],
     step: usize,
+    /// Where all taps stand.
     taps: &'a Taps<'a>,
     rows: Range<usize>,
 }

@@ -45,9 +45,11 @@
 
 mod auto;
 mod call;
+mod data_gradient;
 mod desc;
 mod direct;
 mod error;
+mod filters;
 mod im2col_gemm;
 mod kernels;
 mod lanes;
@@ -57,6 +59,8 @@ mod plan;
 mod pool;
 mod run;
 mod scalar;
+mod weight_grad;
+mod weight_grad_lanes;
 mod winograd;
 mod workspace;
 

@@ -1,19 +1,29 @@
 //! The plan of a convolution: what is checked once.
 
 mod describe;
+mod mirror;
+mod weights;
+mod workspace;
 
 use im2col::ConvGeometry;
 use tensor4::{Shape4, Tensor4, View4, ViewMut4};
 
 use crate::call::{Call, PackedKey, Weights};
+use crate::filters::Mirrored;
 use crate::kernels::Kernels;
 use crate::kernels::winograd::Form;
+use crate::weight_grad::Gradients;
 use crate::workspace::Aligned;
 use crate::{
     Algorithm, Conv2d, ConvError, ConvScalar, Epilogue, KernelSet, Options, PackedWeights, Update,
     Workspace,
 };
-use crate::{auto, direct, im2col_gemm, lanes, naive, winograd};
+use crate::{
+    auto, data_gradient, direct, im2col_gemm, lanes, naive, weight_grad, weight_grad_lanes,
+    winograd,
+};
+use mirror::DataGradient;
+pub(crate) use mirror::{MAX_PHASES, Phases};
 
 const FORWARD: &str = "conv2d forward";
 
@@ -30,6 +40,11 @@ pub struct Conv2dPlan {
     kernels: KernelSet,
     algorithm: Algorithm,
     reason: &'static str,
+    /// How the weights are read, if from the last to the first.
+    mirrored: Option<Mirrored>,
+    data_gradient: DataGradient,
+    /// The algorithm of the gradient by the weights.
+    weight_gradient: Algorithm,
 }
 
 impl Conv2dPlan {
@@ -57,52 +72,25 @@ impl Conv2dPlan {
         Shape4::new(1, out_channels, group.out_h(), group.out_w())?;
         // Last: whether an algorithm serves is a question about a convolution that exists.
         let (algorithm, reason) = auto::choose(&desc, &group, &options, kernels)?;
-        let plan = Self { desc, group, weight_shape, options, kernels, algorithm, reason };
-        match options.max_workspace_bytes {
-            Some(max) => plan.within(max),
-            None => Ok(plan),
-        }
-    }
-
-    /// The plan within so much workspace: another algorithm, if this one was not asked for.
-    fn within(self, max: usize) -> Result<Self, ConvError> {
-        let needed = self.max_workspace_bytes();
-        if needed <= max {
-            return Ok(self);
-        }
-        if self.options.algorithm != Algorithm::Auto {
-            let (algorithm, threads) = (self.algorithm, rayon::current_num_threads());
-            return Err(ConvError::Workspace { algorithm, needed, max, threads });
-        }
-        // The naive one needs none.
-        let reason = "the faster ones need more workspace than is allowed";
-        let fitting = [Algorithm::Direct, Algorithm::Im2colGemm, Algorithm::Naive]
-            .into_iter()
-            .filter(|&algorithm| algorithm != Algorithm::Direct || direct::fits(&self.group))
-            .map(|algorithm| Self { algorithm, reason, ..self })
-            .find(|plan| plan.max_workspace_bytes() <= max);
-        Ok(fitting.expect("the last needs none"))
-    }
-
-    /// The most bytes of workspace that a forward pass in `f32` takes, packed weights included, for
-    /// a batch of any size on the threads of the current pool. What a pool at its end takes is part of
-    /// it, except for [`Im2colGemm`](Algorithm::Im2colGemm); see
-    /// [`max_relu_pool_workspace_bytes`](Self::max_relu_pool_workspace_bytes).
-    #[must_use]
-    pub fn max_workspace_bytes(&self) -> usize {
-        let kernels = self.kernels::<f32>();
-        let (own, shared) = match self.algorithm {
-            _ if self.group.in_len() == 0 => im2col_gemm::workspace_len(self),
-            Algorithm::Naive => return 0,
-            Algorithm::Direct => direct::workspace_len(self, kernels),
-            Algorithm::Winograd => winograd::workspace_len(self, kernels),
-            Algorithm::Depthwise => lanes::workspace_len(self, kernels),
-            Algorithm::Im2colGemm | Algorithm::Auto => im2col_gemm::workspace_len(self),
+        let weight_gradient = algorithm;
+        let mut plan = Self {
+            desc,
+            group,
+            weight_shape,
+            options,
+            kernels,
+            algorithm,
+            reason,
+            mirrored: None,
+            data_gradient: DataGradient::Naive,
+            weight_gradient,
         };
-        // Each piece of memory begins at a line of the cache.
-        let threads = rayon::current_num_threads();
-        (threads * (own + Workspace::<f32>::SPARE) + shared + Workspace::<f32>::SPARE)
-            * size_of::<f32>()
+        plan.weight_gradient = weight_grad::choose(&plan);
+        let plan = match options.max_workspace_bytes {
+            Some(max) => plan.within(max)?,
+            None => plan,
+        };
+        Ok(Self { data_gradient: plan.choose_data_gradient(), ..plan })
     }
 
     /// What is convolved.
@@ -125,27 +113,22 @@ impl Conv2dPlan {
         self.algorithm
     }
 
-    /// The algorithm that computes both gradients.
-    #[must_use]
-    pub fn gradient_algorithm(&self) -> Algorithm {
-        match self.algorithm {
-            Algorithm::Naive => Algorithm::Naive,
-            _ => Algorithm::Im2colGemm,
-        }
-    }
-
     /// The algorithm that runs forward for an element type.
     pub(crate) fn algorithm_for<T: ConvScalar>(&self) -> Algorithm {
-        let vector = self.kernels::<T>().set != KernelSet::Scalar;
         match self.options.algorithm {
             Algorithm::Naive => Algorithm::Naive,
             // Without a pixel there is no plane to walk over: sums of nothing, which this one knows.
             _ if self.group.in_len() == 0 => Algorithm::Im2colGemm,
-            Algorithm::Auto if !vector && self.options.max_workspace_bytes.is_none() => {
-                Algorithm::Im2colGemm
-            }
+            _ if self.prefers_gemm::<T>() => Algorithm::Im2colGemm,
             _ => self.algorithm,
         }
+    }
+
+    /// Whether there is a choice, and no vector kernel of our own for an element type.
+    fn prefers_gemm<T: ConvScalar>(&self) -> bool {
+        let Options { algorithm, max_workspace_bytes, .. } = self.options;
+        let vector = self.kernels::<T>().set != KernelSet::Scalar;
+        algorithm == Algorithm::Auto && !vector && max_workspace_bytes.is_none()
     }
 
     /// The instruction set that it runs on.
@@ -345,9 +328,12 @@ impl Conv2dPlan {
         check(OPERATION, "the weight", w.shape(), self.weight_shape)?;
         check(OPERATION, "dy", dy.shape(), self.output_shape(n)?)?;
         check(OPERATION, "dx", dx.shape(), self.input_shape(n)?)?;
-        match self.gradient_algorithm() {
-            Algorithm::Naive => naive::backward_data(self, w, dy, dx),
-            _ => im2col_gemm::backward_data(self, w, dy, dx, workspace),
+        match self.data_gradient_for::<T>() {
+            DataGradient::Naive => naive::backward_data(self, w, dy, dx),
+            DataGradient::Im2colGemm => im2col_gemm::backward_data(self, w, dy, dx, workspace),
+            DataGradient::Phases(asked) => {
+                data_gradient::run(self, asked, w, dy, dx, workspace);
+            }
         }
         Ok(())
     }
@@ -375,8 +361,15 @@ impl Conv2dPlan {
         check(OPERATION, "dy", dy.shape(), self.output_shape(n)?)?;
         check(OPERATION, "dw", dw.shape(), self.weight_shape)?;
         self.check_bias(OPERATION, "db", db.as_deref().map(<[T]>::len))?;
-        match self.gradient_algorithm() {
+        let gradients = Gradients { x, dy, update };
+        match self.weight_gradient_for::<T>() {
             Algorithm::Naive => naive::backward_weights(self, x, dy, dw, db, update),
+            Algorithm::Direct if n > 0 => {
+                weight_grad::backward_weights(self, &gradients, dw, db, workspace);
+            }
+            Algorithm::Depthwise if n > 0 => {
+                weight_grad_lanes::backward_weights(self, &gradients, dw, db, workspace);
+            }
             _ => {
                 im2col_gemm::backward_weights(self, x, dy, dw, db, update, workspace);
             }

@@ -205,7 +205,7 @@ impl Conv2dPlan {
         let n = shape.n();
         let images = self.unpooled_images().min(n);
         let pieces = out.chunks(images * shape.image_len()).enumerate();
-        workspace.with_unpooled(images * self.unpooled_len(), |unpooled, workspace| {
+        workspace.with_interim(images * self.unpooled_len(), |unpooled, workspace| {
             for (i, out) in pieces {
                 let batch = i * images..n.min((i + 1) * images);
                 let unpooled = &mut unpooled[..batch.len() * self.unpooled_len()];

@@ -15,8 +15,8 @@ pub struct Workspace<T> {
     columns: Mutex<Vec<Aligned<T>>>,
     /// What the threads share: packed weights, transforms, partial sums.
     shared: Aligned<T>,
-    /// An output that is yet to be pooled.
-    unpooled: Aligned<T>,
+    /// An output that is yet to be pooled, or phases of a gradient that are yet to be put together.
+    interim: Aligned<T>,
 }
 
 impl<T: ConvScalar> Workspace<T> {
@@ -26,23 +26,23 @@ impl<T: ConvScalar> Workspace<T> {
     /// An empty workspace.
     #[must_use]
     pub fn new() -> Self {
-        Self { columns: Mutex::default(), shared: Aligned::new(), unpooled: Aligned::new() }
+        Self { columns: Mutex::default(), shared: Aligned::new(), interim: Aligned::new() }
     }
 
     /// The memory held, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let columns: usize = lock(&self.columns).iter().map(|buffer| buffer.data.capacity()).sum();
-        let others = self.shared.data.capacity() + self.unpooled.data.capacity();
+        let others = self.shared.data.capacity() + self.interim.data.capacity();
         (columns + others) * size_of::<T>()
     }
 
-    /// Calls `f` with memory for `len` elements of an output that is yet to be pooled, and with the rest
-    /// of the workspace to compute it in.
-    pub(crate) fn with_unpooled(&mut self, len: usize, f: impl FnOnce(&mut [T], &mut Self)) {
-        let mut unpooled = std::mem::replace(&mut self.unpooled, Aligned::new());
-        f(unpooled.get(len), self);
-        self.unpooled = unpooled;
+    /// Calls `f` with memory for `len` elements of what is not yet in its place, and with the rest of the
+    /// workspace to compute it in.
+    pub(crate) fn with_interim(&mut self, len: usize, f: impl FnOnce(&mut [T], &mut Self)) {
+        let mut interim = std::mem::replace(&mut self.interim, Aligned::new());
+        f(interim.get(len), self);
+        self.interim = interim;
     }
 
     /// Scratch for one call: a buffer of `columns` elements for each thread of the current pool,

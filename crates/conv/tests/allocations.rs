@@ -1,4 +1,4 @@
-//! After the first forward call with a plan, none allocates.
+//! After the first call with a plan, none allocates: forward, or for a gradient.
 //!
 //! One test alone: the counter counts for the whole process.
 
@@ -7,7 +7,7 @@ mod common;
 use std::alloc::System;
 
 use common::{Case, all_options, large_cases, run, try_options};
-use conv::{Algorithm, Conv2d, Epilogue, KernelSet, Workspace};
+use conv::{Algorithm, Conv2d, Epilogue, KernelSet, Update, Workspace};
 use im2col::Window;
 use rayon::ThreadPoolBuilder;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, Stats, StatsAlloc};
@@ -25,6 +25,11 @@ fn no_call_after_the_first_allocates() {
         ("one image", Case::new(1, Conv2d::new(20, 21, 19, 18, same))),
         ("several stages of weights", Case::new(3, Conv2d::new(300, 5, 6, 260, same))),
         ("many channels", Case::new(2, Conv2d::new(140, 9, 9, 70, same))),
+        ("a stride", Case::new(3, Conv2d::new(40, 18, 17, 50, same.stride(2)))),
+        (
+            "phases without taps",
+            Case::new(2, Conv2d::new(7, 15, 14, 40, Window::square(1).stride(2))),
+        ),
         ("depthwise", Case::new(3, Conv2d::new(18, 23, 9, 18, same).groups(18))),
     ]);
     let pool = ThreadPoolBuilder::new().num_threads(2).build().expect("two threads");
@@ -38,14 +43,30 @@ fn no_call_after_the_first_allocates() {
             }
             let mut workspace = Workspace::new();
             let mut y = Tensor4::zeros(inputs.dy.shape());
+            let mut dx = Tensor4::zeros(inputs.x.shape());
             let (mut pooled, mut argmax) = (vec![0.0; inputs.dy.len()], vec![0; inputs.dy.len()]);
             let packed = plan.pack_weights(inputs.w.view()).expect("it fits");
             pool.install(|| {
                 // The gradients as well: they share the workspace.
                 run(&plan, &inputs, &mut workspace);
                 let (x, w, bias) = (inputs.x.view(), inputs.w.view(), Some(&inputs.bias[..]));
-                let mut forward = || {
+                let (mut dw, mut db) =
+                    (Tensor4::zeros(inputs.w.shape()), vec![0.0; inputs.bias.len()]);
+                let mut calls = || {
+                    // The baseline's products allocate.
+                    if plan.weight_gradient_algorithm() != Algorithm::Im2colGemm {
+                        let (dw, db, update) =
+                            (dw.view_mut(), Some(&mut db[..]), Update::default());
+                        let dy = inputs.dy.view();
+                        plan.backward_weights_into(x, dy, dw, db, update, &mut workspace)
+                            .expect("it fits");
+                    }
                     plan.forward_into(x, w, bias, y.view_mut(), &mut workspace).expect("it fits");
+                    // Folding columns is the baseline: its products come from elsewhere.
+                    if plan.backward_data_algorithm() != Algorithm::Im2colGemm {
+                        plan.backward_data_into(w, inputs.dy.view(), dx.view_mut(), &mut workspace)
+                            .expect("it fits");
+                    }
                     let (y, relu) = (y.view_mut(), Epilogue::Relu);
                     plan.forward_packed_into(x, &packed, bias, relu, y, &mut workspace)
                         .expect("it fits");
@@ -55,11 +76,11 @@ fn no_call_after_the_first_allocates() {
                     plan.forward_relu_pool_into(x, w, bias, y, Some(argmax), &mut workspace)
                         .expect("it fits");
                 };
-                forward();
+                calls();
                 // The thread that has started the test may allocate meanwhile, but not each time.
                 let changes = (0..5).map(|_| {
                     let region = Region::new(ALLOCATOR);
-                    forward();
+                    calls();
                     region.change()
                 });
                 let count = |change: &Stats| change.allocations + change.reallocations;

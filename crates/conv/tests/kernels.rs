@@ -5,9 +5,13 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::{Case, all_options, seeded, slack, try_options, wide_case};
+use common::{
+    Case, Outputs, all_options, assert_sums, dx_slack, seeded, slack, try_options, weights,
+    weights_slack, wide_case,
+};
 use conv::{
-    Algorithm, Conv2d, Conv2dPlan, ConvError, Epilogue, KernelSet, Numerics, Options, Workspace,
+    Algorithm, Conv2d, Conv2dPlan, ConvError, Epilogue, KernelSet, Numerics, Options, Update,
+    Workspace,
 };
 use im2col::Window;
 use proptest::strategy::{Strategy, ValueTree};
@@ -27,6 +31,17 @@ fn reference(case: &Case) -> Tensor4<f64> {
     plan.forward(x.view(), w.view(), Some(&bias), &mut Workspace::new()).expect("it fits")
 }
 
+/// The naive gradient by the data in f64 of the inputs in f32.
+fn reference_dx(case: &Case) -> Tensor4<f64> {
+    let inputs = case.inputs::<f32>();
+    let (w, dy) = (inputs.w.cast::<f64>(), inputs.dy.cast::<f64>());
+    let mut dx = Tensor4::zeros(inputs.x.shape());
+    let plan = case.plan(Algorithm::Naive);
+    plan.backward_data_into(w.view(), dy.view(), dx.view_mut(), &mut Workspace::new())
+        .expect("it fits");
+    dx
+}
+
 /// What runs are counted by.
 fn key(options: &Options) -> (&'static str, &'static str, bool) {
     let set = options.kernels.expect("given").name();
@@ -42,6 +57,7 @@ fn every_algorithm_on_every_set_is_naive() {
         .filter(|options| options.algorithm != Algorithm::Naive)
         .collect();
     let mut ran: BTreeMap<_, usize> = BTreeMap::new();
+    let mut gradients: BTreeMap<(String, &str), usize> = BTreeMap::new();
     let mut workspace = Workspace::new();
     let enough = |ran: &BTreeMap<_, usize>| {
         wanted.iter().all(|options| ran.get(&key(options)).is_some_and(|&n| n >= CASES))
@@ -52,7 +68,7 @@ fn every_algorithm_on_every_set_is_naive() {
         }
         let case = wide_case().new_tree(&mut runner).expect("most cases fit").current();
         let inputs = case.inputs::<f32>();
-        let expected = reference(&case);
+        let (expected, expected_dx) = (reference(&case), reference_dx(&case));
         for &options in &wanted {
             let Some(plan) = try_options(case.conv, options) else { continue };
             let runs = ran.entry(key(&options)).or_default();
@@ -68,6 +84,18 @@ fn every_algorithm_on_every_set_is_naive() {
             // Few terms may cancel by chance; the bounds of the documentation are for many.
             let bound = 1e-6 * slack(&plan) as f64;
             assert!(error <= bound, "{error:e}: {} {case:?}", plan.describe());
+
+            let mut dx = Tensor4::full(expected_dx.shape(), f32::NAN);
+            plan.backward_data_into(w, inputs.dy.view(), dx.view_mut(), &mut workspace)
+                .expect("it fits");
+            let error = relative_rms(dx.data(), expected_dx.data());
+            let bound = 1e-6 * dx_slack(&plan) as f64;
+            assert!(error <= bound, "dx: {error:e}: {} {case:?}", plan.describe());
+            let description = plan.describe();
+            let (_, of_data) = description.split_once("by the data: ").expect("it says so");
+            let phases = if of_data.contains('+') { "phases" } else { "one" };
+            let first = of_data.split(' ').next().expect("a word").to_owned();
+            *gradients.entry((first, phases)).or_default() += 1;
 
             let packed = plan.pack_weights(w).expect("it fits");
             for epilogue in [Epilogue::None, Epilogue::Relu] {
@@ -95,6 +123,84 @@ fn every_algorithm_on_every_set_is_naive() {
         }
     }
     assert!(enough(&ran), "not every algorithm ran {CASES} times on every set: {ran:?}");
+    for algorithm in ["direct", "winograd", "depthwise"] {
+        for phases in ["one", "phases"] {
+            let count = gradients.get(&(algorithm.to_owned(), phases));
+            assert!(count.is_some_and(|&n| n >= 50), "{algorithm}, {phases}: {gradients:?}");
+        }
+    }
+}
+
+#[test]
+fn gradients_by_weights_are_naive_on_every_set() {
+    let mut runner = TestRunner::new(seeded());
+    let wanted: Vec<_> = KernelSet::available()
+        .into_iter()
+        .flat_map(all_options)
+        .filter(|options| options.algorithm != Algorithm::Naive)
+        .collect();
+    let mut ran: BTreeMap<_, usize> = BTreeMap::new();
+    let mut workspace = Workspace::new();
+    let enough = |ran: &BTreeMap<_, usize>| {
+        wanted.iter().all(|options| ran.get(&key(options)).is_some_and(|&n| n >= CASES))
+    };
+    for _ in 0..10 * CASES {
+        if enough(&ran) {
+            break;
+        }
+        let case = wide_case().new_tree(&mut runner).expect("most cases fit").current();
+        let inputs = case.inputs::<f32>();
+        let mut expected: Option<(Tensor4<f64>, Vec<f32>)> = None;
+        for &options in &wanted {
+            let runs = ran.entry(key(&options)).or_default();
+            if *runs >= CASES {
+                continue;
+            }
+            let Some(plan) = try_options(case.conv, options) else { continue };
+            *runs += 1;
+            let (dw, db) = expected.get_or_insert_with(|| weights_reference(&case));
+            let mut out = Outputs {
+                y: Tensor4::full(inputs.dy.shape(), f32::NAN),
+                dx: Tensor4::full(inputs.x.shape(), f32::NAN),
+                dw: Tensor4::full(inputs.w.shape(), f32::NAN),
+                db: vec![f32::NAN; inputs.bias.len()],
+            };
+            weights(&plan, &inputs, &mut out, Update::Overwrite, &mut workspace);
+            let what = plan.describe();
+            let bound = 1e-6 * weights_slack(&plan) as f64;
+            let error = relative_rms(out.dw.data(), dw.data());
+            assert!(error <= bound, "{error:e} in dw: {what} {case:?}");
+            let pixels = case.terms()[3];
+            assert_sums(&format!("db: {what} {case:?}"), &out.db, db, pixels);
+
+            if plan.weight_gradient_algorithm() == Algorithm::Im2colGemm {
+                continue; // Its sums begin with what was there, and round otherwise.
+            }
+            let once = out.dw.clone();
+            weights(&plan, &inputs, &mut out, Update::Accumulate, &mut workspace);
+            let twice = once.map(|dw| dw + dw);
+            assert_eq!(out.dw.data(), twice.data(), "accumulated: {what} {case:?}");
+        }
+    }
+    assert!(enough(&ran), "not every algorithm ran {CASES} times on every set: {ran:?}");
+}
+
+/// The naive gradients in f64 of the inputs in f32.
+fn weights_reference(case: &Case) -> (Tensor4<f64>, Vec<f32>) {
+    let inputs = case.inputs::<f32>();
+    let (x, dy) = (inputs.x.cast::<f64>(), inputs.dy.cast::<f64>());
+    let (mut dw, mut db) = (Tensor4::zeros(inputs.w.shape()), vec![0.0; inputs.bias.len()]);
+    case.plan(Algorithm::Naive)
+        .backward_weights_into(
+            x.view(),
+            dy.view(),
+            dw.view_mut(),
+            Some(&mut db),
+            Update::Overwrite,
+            &mut Workspace::new(),
+        )
+        .expect("it fits");
+    (dw, db.into_iter().map(|db| db as f32).collect())
 }
 
 /// The bounds that `Numerics` documents, at the depth that it documents.
@@ -199,8 +305,8 @@ fn all_forms_of_winograd_are_exact_in_f64() {
             let error = relative_rms(y.data(), expected.data());
             assert!(error <= 1e-14, "{error:e}: {} {case:?}", plan.describe());
             let description = plan.describe();
-            let form = description.split("; as ").nth(1).expect("it names its form").to_owned();
-            *ran.entry(form).or_default() += 1;
+            let form = description.split("; ").find_map(|part| part.strip_prefix("as "));
+            *ran.entry(form.expect("it names its form").to_owned()).or_default() += 1;
         }
     }
     panic!("not every form ran {ENOUGH} times: {ran:?}");

@@ -16,7 +16,7 @@ use tensor4::{Tensor4, View4};
 use testkit::relative_rms;
 
 /// How many random convolutions each algorithm runs on each set.
-const CASES: usize = 500;
+const CASES: usize = 150;
 
 /// The pooled pixels, and which of the four each is.
 type Pooled<T> = (Vec<T>, Vec<u8>);

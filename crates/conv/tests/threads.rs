@@ -30,6 +30,12 @@ fn results_are_the_same_bytes_for_every_number_of_threads() {
         ("a batch that segments do not divide", Case::new(19, Conv2d::new(2, 9, 9, 3, window))),
         ("few tiles, many channels", Case::new(3, Conv2d::new(150, 14, 13, 70, window))),
         ("many tiles, many channels", Case::new(8, Conv2d::new(70, 30, 27, 50, window))),
+        ("a stride", Case::new(5, Conv2d::new(40, 18, 17, 50, window.stride(2)))),
+        ("one image, a stride", Case::new(1, Conv2d::new(36, 31, 30, 33, window.stride(3)))),
+        (
+            "phases without taps",
+            Case::new(3, Conv2d::new(70, 15, 14, 40, Window::square(1).stride(2))),
+        ),
         ("few tiles, two groups", Case::new(2, Conv2d::new(140, 7, 7, 80, window).groups(2))),
     ]);
     let pools = [1, 2, 3, 8].map(pool);

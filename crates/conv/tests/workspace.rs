@@ -2,10 +2,13 @@
 
 mod common;
 
+use std::collections::BTreeSet;
+
 use common::{Case, all_options, large_cases, try_options};
-use conv::{Algorithm, Conv2d, Conv2dPlan, ConvError, KernelSet, Options, Workspace};
+use conv::{Algorithm, Conv2d, Conv2dPlan, ConvError, KernelSet, Options, Update, Workspace};
 use im2col::Window;
 use rayon::ThreadPoolBuilder;
+use tensor4::Tensor4;
 
 fn cases() -> Vec<(&'static str, Case)> {
     let mut cases = large_cases();
@@ -15,6 +18,8 @@ fn cases() -> Vec<(&'static str, Case)> {
         ("one image", Case::new(1, Conv2d::new(40, 61, 59, 48, same))),
         ("many channels", Case::new(2, Conv2d::new(140, 9, 9, 70, same))),
         ("large images", Case::new(4, Conv2d::new(70, 50, 49, 48, same))),
+        ("a stride", Case::new(3, Conv2d::new(40, 28, 27, 50, same.stride(2)))),
+        ("one image, a stride", Case::new(1, Conv2d::new(70, 130, 131, 5, same.stride(2)))),
         ("depthwise", Case::new(3, Conv2d::new(18, 23, 9, 18, same).groups(18))),
     ]);
     cases
@@ -29,8 +34,17 @@ fn used(plan: &Conv2dPlan, case: &Case) -> usize {
     workspace.bytes()
 }
 
+/// The bytes that a workspace has after a gradient by the data.
+fn used_backward(plan: &Conv2dPlan, case: &Case) -> usize {
+    let inputs = case.inputs::<f32>();
+    let (mut workspace, mut dx) = (Workspace::new(), Tensor4::zeros(inputs.x.shape()));
+    plan.backward_data_into(inputs.w.view(), inputs.dy.view(), dx.view_mut(), &mut workspace)
+        .expect("it fits");
+    workspace.bytes()
+}
+
 #[test]
-fn no_forward_pass_takes_more_than_its_plan_says() {
+fn no_pass_takes_more_than_its_plan_says() {
     for threads in [1, 2, 3] {
         let pool = ThreadPoolBuilder::new().num_threads(threads).build().expect("a few threads");
         pool.install(|| {
@@ -44,6 +58,9 @@ fn no_forward_pass_takes_more_than_its_plan_says() {
                         let (used, most) = (used(&plan, &case), plan.max_workspace_bytes());
                         let what = format!("{name}, {threads} threads: {}", plan.describe());
                         assert!(used <= most, "{used} > {most}: {what}");
+                        let used = used_backward(&plan, &case);
+                        let most = plan.max_backward_data_workspace_bytes();
+                        assert!(used <= most, "backward: {used} > {most}: {what}");
                     }
                 }
             }
@@ -51,9 +68,46 @@ fn no_forward_pass_takes_more_than_its_plan_says() {
     }
 }
 
+/// The bytes that a workspace has after the gradient by the weights.
+fn used_by_weights(plan: &Conv2dPlan, case: &Case) -> usize {
+    let inputs = case.inputs::<f32>();
+    let (mut dw, mut db) = (Tensor4::zeros(inputs.w.shape()), vec![0.0; inputs.bias.len()]);
+    let mut workspace = Workspace::new();
+    let (x, dy, update) = (inputs.x.view(), inputs.dy.view(), Update::Overwrite);
+    plan.backward_weights_into(x, dy, dw.view_mut(), Some(&mut db), update, &mut workspace)
+        .expect("it fits");
+    workspace.bytes()
+}
+
+#[test]
+fn no_gradient_by_weights_takes_more_than_its_plan_says_or_the_limit_allows() {
+    let mut chosen = std::collections::BTreeSet::new();
+    for threads in [1, 3] {
+        let pool = ThreadPoolBuilder::new().num_threads(threads).build().expect("a few threads");
+        pool.install(|| {
+            for (name, case) in cases() {
+                for limit in [0, 300_000, 3 << 20, 1 << 30] {
+                    let options = Options::default().max_workspace_bytes(limit);
+                    let plan = Conv2dPlan::new(case.conv, options).expect("one needs nothing");
+                    let algorithm = plan.weight_gradient_algorithm();
+                    chosen.insert(algorithm.name());
+                    if algorithm == Algorithm::Naive {
+                        continue; // Slow, and without a workspace.
+                    }
+                    let used = used_by_weights(&plan, &case);
+                    let most = plan.max_backward_weights_workspace_bytes();
+                    let what = format!("{name}, {threads} threads: {algorithm}");
+                    assert!(used <= most && most <= limit, "{used}, {most}, {limit}: {what}");
+                }
+            }
+        });
+    }
+    assert!(chosen.len() >= 4, "only {chosen:?}");
+}
+
 #[test]
 fn auto_stays_below_a_limit() {
-    let mut chosen = std::collections::BTreeSet::new();
+    let (mut chosen, mut backward) = (BTreeSet::new(), BTreeSet::new());
     for (name, case) in cases() {
         for limit in [0, 10_000, 100_000, 300_000, 1 << 20, 1 << 30] {
             let options = Options::default().max_workspace_bytes(limit);
@@ -61,8 +115,12 @@ fn auto_stays_below_a_limit() {
             let used = used(&plan, &case);
             assert!(used <= limit, "{name}: {used} > {limit}: {}", plan.describe());
             chosen.insert(plan.algorithm().name());
+            let used = used_backward(&plan, &case);
+            assert!(used <= limit, "{name}: backward: {used} > {limit}: {}", plan.describe());
+            backward.insert(plan.backward_data_algorithm().name());
         }
     }
+    assert!(backward.len() >= 4, "only {backward:?}");
     assert!(chosen.len() >= 4, "only {chosen:?}");
 }
 

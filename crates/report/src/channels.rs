@@ -93,7 +93,8 @@ impl LayerChannels {
     #[must_use]
     pub fn sheet(&self, columns: usize) -> Picture {
         let row = |channel: &ChannelPictures| {
-            let ideal = grid(std::slice::from_ref(&channel.ideal), 1, 0, PAPER);
+            // A line around it: what lies at the border may be as white as the paper.
+            let ideal = grid(std::slice::from_ref(&channel.ideal), 1, 1, PAPER);
             let images: Vec<Picture> = channel.images.iter().map(|(_, p)| p.clone()).collect();
             beside(&[ideal, grid(&images, images.len(), 0, PAPER)], 6, [255; 3])
         };

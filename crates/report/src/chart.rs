@@ -185,9 +185,12 @@ impl Span {
             (low, high) = (low.min(0.0), high.max(0.0));
         }
         if low == high {
-            // One value: somewhere in the middle.
-            (low, high) =
-                if axis == Axis::Log { (low / 2.0, high * 2.0) } else { (low, low + 1.0) };
+            // One value: in the middle, unless the axis begins with it.
+            (low, high) = match axis {
+                Axis::Log => (low / 2.0, high * 2.0),
+                Axis::Linear if from_zero => (low, low + 1.0),
+                Axis::Linear => (low - 0.5, low + 0.5),
+            };
         }
         Self { low, high, axis }
     }
@@ -258,6 +261,16 @@ mod tests {
         assert_eq!(linear(0.0, 7200.0), [0.0, 2000.0, 4000.0, 6000.0]);
         let log = Span { low: 0.005, high: 2.4, axis: Axis::Log }.ticks().into_iter().map(number);
         assert_eq!(log.collect::<Vec<_>>(), ["0.01", "0.03", "0.1", "0.3", "1"]);
+    }
+
+    #[test]
+    fn one_value_stands_in_the_middle() {
+        for (axis, from_zero, part) in
+            [(Axis::Linear, false, 0.5), (Axis::Linear, true, 1.0), (Axis::Log, false, 0.5)]
+        {
+            let span = Span::of([3.0].into_iter(), axis, from_zero);
+            assert!((span.part(3.0) - part).abs() < 1e-12, "{axis:?}");
+        }
     }
 
     #[test]

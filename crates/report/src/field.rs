@@ -9,6 +9,11 @@ use crate::picture::Area;
 /// Images of noise that are tried. A maximum pool passes a gradient to one pixel only, so that a
 /// single image would not show all that a unit can see.
 const PROBES: usize = 16;
+/// What counts as 0, as a part of the largest gradient. A convolution may leave rounding errors, some
+/// 1e-7 of it, in the whole of a tile of which a unit sees one pixel. At the edge of what units see,
+/// along which there are many pixels to tell, gradients are above 1e-3 of the largest even after a dozen
+/// layers.
+const NOISE: f32 = 1e-5;
 
 /// The receptive fields of the units of one layer: how large they are, and where that of each
 /// place of the output lies.
@@ -87,9 +92,11 @@ fn output_shape(net: &Sequential<f32>, layer: usize) -> Result<Shape4, ReportErr
 /// The smallest area that holds every pixel with a gradient; the whole image if none has one.
 fn support(gradient: &Tensor4<f32>) -> Area {
     let [_, _, h, w] = gradient.dims();
+    let largest = gradient.data().iter().fold(0.0_f32, |max, value| max.max(value.abs()));
+    let noise = NOISE * largest;
     let (mut rows, mut cols) = ((h, 0), (w, 0));
     for plane in gradient.data().chunks_exact((h * w).max(1)) {
-        for (i, _) in plane.iter().enumerate().filter(|(_, value)| **value != 0.0) {
+        for (i, _) in plane.iter().enumerate().filter(|(_, value)| value.abs() > noise) {
             let (row, col) = (i / w, i % w);
             rows = (rows.0.min(row), rows.1.max(row + 1));
             cols = (cols.0.min(col), cols.1.max(col + 1));

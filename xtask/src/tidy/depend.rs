@@ -18,7 +18,7 @@ const LAYERS: [(&str, May); 11] = [
     ("conv", May::Only(&["tensor4", "im2col", "gemm"])),
     ("net", May::Only(&["tensor4", "im2col", "gemm", "conv"])),
     ("dataset", May::Only(&["tensor4"])),
-    ("report", May::Only(&["tensor4", "im2col", "net", "dataset"])),
+    ("report", May::Only(&["tensor4", "im2col", "gemm", "conv", "net", "dataset"])),
     ("colonnade", May::Only(&["tensor4", "im2col", "gemm", "conv", "net", "dataset", "report"])),
     ("testkit", May::Only(&["tensor4"])),
     ("benches", May::Any),

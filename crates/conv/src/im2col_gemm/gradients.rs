@@ -143,6 +143,11 @@ fn unfold_in_parallel<T: ConvScalar>(
         });
 }
 
+/// Elements of scratch memory of each thread that the gradient by the data takes.
+pub(crate) fn backward_data_len(plan: &Conv2dPlan) -> usize {
+    Parts::new(plan).chunk_len
+}
+
 pub(crate) fn backward_data<T: ConvScalar>(
     plan: &Conv2dPlan,
     w: View4<'_, T>,
@@ -209,6 +214,12 @@ fn backward_data_channels<T: ConvScalar>(
             col2im_rows_add(columns, &g, Layout::PatchRows, rows, dx).expect(FITS);
         }
     });
+}
+
+/// Elements of scratch memory that the gradient by the weights takes: for each thread, and shared.
+pub(crate) fn weights_workspace_len(plan: &Conv2dPlan) -> (usize, usize) {
+    let len = plan.weight_shape().len();
+    (Parts::new(plan).chunk_len, (MAX_PARTIAL_LEN / len.max(1)).min(SEGMENTS) * len)
 }
 
 pub(crate) fn backward_weights<T: ConvScalar>(

@@ -23,6 +23,7 @@ impl Vector for F32x8 {
     type Elem = f32;
     type Mask = __m256i;
     const LANES: usize = 8;
+    const REGISTERS: usize = 16;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self {

@@ -20,6 +20,7 @@ impl Vector for F32x16 {
     type Elem = f32;
     type Mask = __mmask16;
     const LANES: usize = 16;
+    const REGISTERS: usize = 32;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self {

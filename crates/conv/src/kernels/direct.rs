@@ -162,11 +162,23 @@ pub(crate) unsafe fn tile<V: Vector, const N: usize, const R: usize, const P: us
         let mut w = area.w.as_ptr();
         let mut channel = area.x.as_ptr().wrapping_add(first_row * area.row_stride + first_col);
         let mut left = area.channels;
+        let slides = N == 1
+            && R * P + area.kernel_cols.len() < V::REGISTERS
+            && matches!(area.kernel_cols, [0, 1, 2] | [0, 1, 2, 3, 4]);
         loop {
             let mut sums = [[[V::splat(V::Elem::default()); N]; P]; R];
             for _ in 0..left.min(part) {
                 let mut row = channel;
                 for _ in 0..area.kernel_rows {
+                    if slides {
+                        match area.kernel_cols.len() {
+                            3 => slide::<V, N, R, P, 3>(row, rows, w, &mut sums),
+                            _ => slide::<V, N, R, P, 5>(row, rows, w, &mut sums),
+                        }
+                        w = w.add(area.kernel_cols.len() * V::LANES);
+                        row = row.wrapping_add(area.kernel_row_stride);
+                        continue;
+                    }
                     for &col in area.kernel_cols {
                         let x = row.wrapping_add(col);
                         let weights: [V; N] = from_fn(|n| V::load(w.add(n * V::LANES)));
@@ -207,6 +219,44 @@ pub(crate) unsafe fn tile<V: Vector, const N: usize, const R: usize, const P: us
                 break;
             }
         }
+    }
+}
+
+/// Adds the products of one row of a kernel of `K` neighbouring columns.
+///
+/// Each pixel of the input is broadcast once for all columns that it stands under: by a single register
+/// of output channels, tiles are else bound by their loads.
+///
+/// # Safety
+///
+/// The CPU has the instruction set of `V`; `x` can be read at `rows[r] + i` for `i` up to `P + K - 2`,
+/// and `w` for `K` registers.
+// As a macro, because the compiler would leave a loop rolled and the sums in memory.
+#[inline(always)]
+unsafe fn slide<V: Vector, const N: usize, const R: usize, const P: usize, const K: usize>(
+    x: *const V::Elem,
+    rows: [usize; R],
+    w: *const V::Elem,
+    sums: &mut [[[V; N]; P]; R],
+) {
+    // SAFETY: that of the caller.
+    unsafe {
+        let weights: [V; K] = from_fn(|k| V::load(w.add(k * V::LANES)));
+        macro_rules! pixels {
+            ($($i:literal)*) => {$(
+                if $i < P + K - 1 {
+                    for r in 0..R {
+                        let pixel = V::splat(*x.add(rows[r] + $i));
+                        for k in 0..K {
+                            if $i >= k && $i - k < P {
+                                sums[r][$i - k][0] = pixel.mul_add(weights[k], sums[r][$i - k][0]);
+                            }
+                        }
+                    }
+                }
+            )*};
+        }
+        pixels!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17);
     }
 }
 

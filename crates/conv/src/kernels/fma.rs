@@ -1,5 +1,7 @@
 //! Fused multiply-adds on registers alone: what a machine can do at most.
 
+use super::KernelSet;
+
 /// What [`fma_burst`] did.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FmaBurst {
@@ -13,42 +15,31 @@ pub struct FmaBurst {
 /// in each, so that ten must be under way; with factor and addend they fit sixteen registers.
 const CHAINS: usize = 12;
 
-/// Does `rounds` multiply-adds on each lane of several vectors, on this thread, with the widest
-/// instructions that the CPU has.
+/// Does `rounds` multiply-adds on each lane of several vectors, on this thread, with the instructions of
+/// a set, or with portable code if this CPU has not got it.
 ///
 /// It computes nothing: it is the measure of those that do.
 #[must_use]
-pub fn fma_burst(rounds: usize) -> FmaBurst {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if std::arch::is_x86_feature_detected!("avx512f") {
+pub fn fma_burst(set: KernelSet, rounds: usize) -> FmaBurst {
+    let (at_a_time, instructions) = match set {
+        #[cfg(target_arch = "x86_64")]
+        KernelSet::Avx512 if set.is_available() => {
             // SAFETY: the CPU has AVX-512F, as just asked; the function touches no memory but
             // its own.
-            let at_a_time = unsafe { avx512(rounds) };
-            return FmaBurst { operations: operations(rounds, at_a_time), instructions: "AVX-512" };
+            (unsafe { avx512(rounds) }, "AVX-512")
         }
-        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")
-        {
+        #[cfg(target_arch = "x86_64")]
+        KernelSet::Avx2 if set.is_available() => {
             // SAFETY: the CPU has AVX2 and FMA, as just asked; the function touches no memory
             // but its own.
-            let at_a_time = unsafe { avx2(rounds) };
-            return FmaBurst {
-                operations: operations(rounds, at_a_time),
-                instructions: "AVX2 and FMA",
-            };
+            (unsafe { avx2(rounds) }, "AVX2 and FMA")
         }
-    }
-    #[cfg(target_arch = "aarch64")]
-    {
         // NEON is part of the target, so that the call is safe.
-        let at_a_time = neon(rounds);
-        FmaBurst { operations: operations(rounds, at_a_time), instructions: "NEON" }
-    }
-    #[cfg(not(target_arch = "aarch64"))]
-    {
-        let at_a_time = portable(rounds);
-        FmaBurst { operations: operations(rounds, at_a_time), instructions: "scalar" }
-    }
+        #[cfg(target_arch = "aarch64")]
+        KernelSet::Neon => (neon(rounds), "NEON"),
+        _ => (portable(rounds), "scalar"),
+    };
+    FmaBurst { operations: operations(rounds, at_a_time), instructions }
 }
 
 fn operations(rounds: usize, at_a_time: usize) -> f64 {
@@ -107,7 +98,6 @@ fn neon(rounds: usize) -> usize {
 }
 
 /// A multiplication and an addition where there is no FMA. Returns the multiply-adds of a round.
-#[cfg(not(target_arch = "aarch64"))]
 fn portable(rounds: usize) -> usize {
     let (factor, addend) = ([opaque(0.999); 4], [opaque(0.001); 4]);
     let mut sums = [[opaque(1.0); 4]; CHAINS];
@@ -129,11 +119,15 @@ fn opaque(value: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn counts_operations() {
-        let one = super::fma_burst(1);
-        let many = super::fma_burst(1000);
-        assert_eq!(many.operations, 1000.0 * one.operations);
-        assert!(one.operations >= 2.0 * super::CHAINS as f64, "{one:?}");
+        for set in KernelSet::available() {
+            let one = fma_burst(set, 1);
+            let many = fma_burst(set, 1000);
+            assert_eq!(many.operations, 1000.0 * one.operations);
+            assert!(one.operations >= 2.0 * CHAINS as f64, "{one:?}");
+        }
     }
 }

@@ -15,6 +15,7 @@ mod avx512;
 mod direct;
 mod fma;
 pub(crate) mod lanes;
+mod mirror;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod pack;
@@ -22,13 +23,18 @@ mod pool;
 mod scalar;
 mod set;
 mod vector;
+mod weight_grad;
+mod weight_grad_lanes;
 pub(crate) mod winograd;
 
 pub(crate) use direct::Area;
 pub use fma::{FmaBurst, fma_burst};
+pub(crate) use mirror::{MAX_MIRRORED_LEN, Mirror};
 pub(crate) use pack::Pack;
 pub(crate) use pool::Pool;
 pub use set::KernelSet;
+pub(crate) use weight_grad::{Gather, Panel, WeightGrad};
+pub(crate) use weight_grad_lanes::PlaneGrad;
 
 /// The kernels of one instruction set for one element type.
 #[derive(Debug)]
@@ -39,12 +45,19 @@ pub struct Kernels<T: 'static> {
     pub(crate) lanes: usize,
     direct: unsafe fn(&mut Area<'_, T>),
     pack: unsafe fn(&mut Pack<'_, T>),
+    pack_mirrored: unsafe fn(&mut Mirror<'_, T>),
     pool: unsafe fn(&mut Pool<'_, T>),
     /// How many output channels are summed at a time with pixels in the lanes.
     pub(crate) lanes_rows: usize,
     sum_lanes: unsafe fn(&mut lanes::Lanes<'_, T>),
     sum_plane: unsafe fn(&mut lanes::Plane<'_, T>),
     copy_rows: unsafe fn(&mut lanes::Rows<'_, T>),
+    /// How many registers of output channels a gradient by the weights sums at a time, at most.
+    pub(crate) grad_vectors: usize,
+    weight_grad: unsafe fn(&mut WeightGrad<'_, T>),
+    grad_panel: unsafe fn(&mut Panel<'_, T>),
+    grad_gather: unsafe fn(&mut Gather<'_, T>),
+    plane_grad: unsafe fn(&mut PlaneGrad<'_, T>),
     winograd_product: unsafe fn(&mut winograd::Product<'_, T>),
     /// The transforms of each form of Winograd's algorithm.
     winograd: [WinogradForm<T>; winograd::Form::COUNT],
@@ -79,6 +92,17 @@ impl<T> Kernels<T> {
         pack.check(self.lanes);
         // SAFETY: the slices have been checked, and a table exists only for a CPU that can run it.
         unsafe { (self.pack)(&mut pack) }
+    }
+
+    /// Packs weights from last to first; overwrites `packed`.
+    ///
+    /// # Panics
+    ///
+    /// If it reaches beyond its slices.
+    pub(crate) fn pack_mirrored(&self, mut args: Mirror<'_, T>) {
+        args.check(self.lanes);
+        // SAFETY: the slices have been checked, and a table exists only for a CPU that can run it.
+        unsafe { (self.pack_mirrored)(&mut args) }
     }
 
     /// Takes the maximum of each square of two by two pixels; overwrites the output.
@@ -125,6 +149,38 @@ impl<T> Kernels<T> {
         unsafe { (self.copy_rows)(&mut args) }
     }
 
+    /// Sums gradients by weights, with output channels in the lanes.
+    ///
+    /// # Panics
+    ///
+    /// If it reaches beyond its slices; so do the three below.
+    pub(crate) fn weight_grad(&self, mut args: WeightGrad<'_, T>) {
+        args.check(self.lanes, self.grad_vectors);
+        // SAFETY: the slices have been checked, and a table exists only for a CPU that can run it.
+        unsafe { (self.weight_grad)(&mut args) }
+    }
+
+    /// Transposes gradients by outputs and adds them up.
+    pub(crate) fn grad_panel(&self, mut args: Panel<'_, T>) {
+        args.check(self.lanes);
+        // SAFETY: as above.
+        unsafe { (self.grad_panel)(&mut args) }
+    }
+
+    /// Adds up partial sums of gradients by weights.
+    pub(crate) fn grad_gather(&self, mut args: Gather<'_, T>) {
+        args.check(self.lanes);
+        // SAFETY: as above.
+        unsafe { (self.grad_gather)(&mut args) }
+    }
+
+    /// Sums gradients by weights, with pixels in the lanes.
+    pub(crate) fn plane_grad(&self, mut args: PlaneGrad<'_, T>) {
+        args.check();
+        // SAFETY: as above.
+        unsafe { (self.plane_grad)(&mut args) }
+    }
+
     /// Transforms tiles of the input of Winograd's algorithm.
     ///
     /// # Panics
@@ -161,17 +217,22 @@ impl<T> Kernels<T> {
 /// Defines the functions of one table and the table itself.
 ///
 /// The lists say how many columns of how many rows a tile of the direct convolution may have; `|`
-/// separates what one register and two registers of output channels leave room for.
+/// separates what one register and two registers of output channels leave room for. The last list has
+/// the tiles of gradients by weights: places, columns and registers.
 macro_rules! table {
     ($name:ident, $set:ident, $elem:ty, $vector:ty, $(#[$feature:meta])? $rows:literal,
         1: [$($one:literal)*], 2: [$($two_1:literal)* | $($two_2:literal)*],
-        4: [$($four_1:literal)* | $($four_2:literal)*]) => {
+        4: [$($four_1:literal)* | $($four_2:literal)*],
+        grad: [$($places:literal $taps:literal $registers:literal),*]) => {
         mod $name {
             use super::direct::{self, Area};
+            use super::mirror::{self, Mirror};
             use super::pack::{self, Pack};
             use super::pool::{self, Pool};
             use super::{lanes, winograd};
             use super::vector::Vector;
+            use super::weight_grad::{self, Gather, Panel, WeightGrad};
+            use super::weight_grad_lanes::{self, PlaneGrad};
             use super::{KernelSet, Kernels, WinogradForm};
 
             $(#[$feature])?
@@ -228,6 +289,12 @@ macro_rules! table {
             unsafe fn pack(p: &mut Pack<'_, $elem>) {
                 // SAFETY: as above.
                 unsafe { pack::pack::<$vector>(p) }
+            }
+
+            $(#[$feature])?
+            unsafe fn pack_mirrored(args: &mut Mirror<'_, $elem>) {
+                // SAFETY: as above.
+                unsafe { mirror::mirror::<$vector>(args) }
             }
 
             $(#[$feature])?
@@ -302,6 +369,82 @@ macro_rules! table {
                 }
             }
 
+            const GRADS: &[[usize; 3]] = &[$([$places, $taps, $registers]),*];
+
+            const fn grad_vectors() -> usize {
+                let (mut most, mut i) = (0, 0);
+                while i < GRADS.len() {
+                    if GRADS[i][2] > most {
+                        most = GRADS[i][2];
+                    }
+                    i += 1;
+                }
+                most
+            }
+
+            $(#[$feature])?
+            unsafe fn grad_tile<const A: usize, const B: usize, const N: usize>(
+                args: &mut WeightGrad<'_, $elem>,
+                tile: &weight_grad::Tile,
+            ) {
+                // SAFETY: as above.
+                unsafe { weight_grad::tile::<$vector, A, B, N>(args, tile) }
+            }
+
+            unsafe fn weight_grad(args: &mut WeightGrad<'_, $elem>) {
+                weight_grad::for_each_tile(args, GRADS, |args, tile| {
+                    // SAFETY: as above; the tile is one of the arguments.
+                    unsafe {
+                        match (tile.places, tile.cols, args.vectors) {
+                            $(($places, $taps, $registers) => {
+                                grad_tile::<$places, $taps, $registers>(args, tile);
+                            })*
+                            (places, cols, vectors) => unreachable!(
+                                "a tile of {places} by {cols} taps and {vectors} registers"
+                            ),
+                        }
+                    }
+                });
+            }
+
+            $(#[$feature])?
+            unsafe fn grad_panel(args: &mut Panel<'_, $elem>) {
+                // SAFETY: as above.
+                unsafe { weight_grad::panel::<$vector>(args) }
+            }
+
+            $(#[$feature])?
+            unsafe fn grad_gather(args: &mut Gather<'_, $elem>) {
+                // SAFETY: as above.
+                unsafe { weight_grad::gather::<$vector>(args) }
+            }
+
+            $(#[$feature])?
+            unsafe fn grad_taps<const T: usize>(args: &mut PlaneGrad<'_, $elem>, first: usize) {
+                // SAFETY: as above.
+                unsafe { weight_grad_lanes::taps::<$vector, T>(args, first) }
+            }
+
+            unsafe fn plane_grad(args: &mut PlaneGrad<'_, $elem>) {
+                weight_grad_lanes::for_each_tile(args, |args, first, count| {
+                    // SAFETY: as above; the taps exist.
+                    unsafe {
+                        match count {
+                            1 => grad_taps::<1>(args, first),
+                            2 => grad_taps::<2>(args, first),
+                            3 => grad_taps::<3>(args, first),
+                            4 => grad_taps::<4>(args, first),
+                            5 => grad_taps::<5>(args, first),
+                            6 => grad_taps::<6>(args, first),
+                            7 => grad_taps::<7>(args, first),
+                            8 => grad_taps::<8>(args, first),
+                            9 => grad_taps::<9>(args, first),
+                            count => unreachable!("{count} taps at a time"),
+                        }
+                    }
+                });
+            }
+
             $(#[$feature])?
             unsafe fn product<const R: usize, const C: usize>(
                 args: &mut winograd::Product<'_, $elem>,
@@ -366,11 +509,17 @@ macro_rules! table {
                 lanes: <$vector as Vector>::LANES,
                 direct,
                 pack,
+                pack_mirrored,
                 pool,
                 lanes_rows: $rows,
                 sum_lanes,
                 sum_plane,
                 copy_rows,
+                grad_vectors: grad_vectors(),
+                weight_grad,
+                grad_panel,
+                grad_gather,
+                plane_grad,
                 winograd_product,
                 // In the order of `winograd::Form::index`.
                 winograd: [
@@ -390,19 +539,31 @@ macro_rules! table {
 table!(avx512_f32, Avx512, f32, super::avx512::F32x16,
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")] 8,
     1: [1 2 3 4 5 6 7 8 9 10 11 12 13 14],
-    2: [1 2 3 4 5 6 7 8 9 10 11 12 13 14 | 1 2 3 4 5 6 7], 4: [1 2 3 | 1 2 3]);
+    2: [1 2 3 4 5 6 7 8 9 10 11 12 13 14 | 1 2 3 4 5 6 7], 4: [1 2 3 | 1 2 3],
+    grad: [1 1 1, 3 1 1, 9 1 1, 1 2 1, 4 2 1, 1 3 1, 2 3 1, 4 3 1, 1 4 1, 3 4 1, 1 5 1, 2 5 1,
+        5 5 1, 1 6 1, 2 6 1, 1 7 1, 2 7 1, 1 1 2, 3 1 2, 9 1 2, 1 2 2, 4 2 2, 1 3 2, 2 3 2, 3 3 2,
+        4 3 2, 1 4 2, 3 4 2, 1 5 2, 2 5 2, 1 6 2, 2 6 2, 1 7 2, 2 7 2, 1 1 3, 2 1 3, 4 1 3, 9 1 3,
+        1 2 3, 4 2 3, 1 3 3, 2 3 3, 3 3 3, 1 4 3, 2 4 3]);
 #[cfg(target_arch = "x86_64")]
 table!(avx2_f32, Avx2, f32, super::avx2::F32x8,
     #[target_feature(enable = "avx2,fma")] 4,
-    1: [1 2 3 4 5 6], 2: [1 2 3 4 5 6 | 1 2 3], 4: [1 2 3 | 1]);
+    1: [1 2 3 4 5 6], 2: [1 2 3 4 5 6 | 1 2 3], 4: [1 2 3 | 1],
+    grad: [1 1 1, 3 1 1, 6 1 1, 1 2 1, 4 2 1, 1 3 1, 3 3 1, 1 4 1, 2 4 1, 1 5 1, 2 5 1, 1 6 1,
+        1 1 2, 3 1 2, 6 1 2, 1 2 2, 3 2 2, 1 3 2, 2 3 2, 1 4 2, 1 5 2, 1 6 2]);
 #[cfg(target_arch = "aarch64")]
 table!(neon_f32, Neon, f32, super::neon::F32x4,
     #[target_feature(enable = "neon")] 4,
-    1: [1 2 3 4 5 6 7 8], 2: [1 2 3 4 5 6 7 8 | 1 2 3 4], 4: [1 2 3 | 1 2]);
+    1: [1 2 3 4 5 6 7 8], 2: [1 2 3 4 5 6 7 8 | 1 2 3 4], 4: [1 2 3 | 1 2],
+    grad: [1 1 1, 3 1 1, 9 1 1, 1 2 1, 4 2 1, 1 3 1, 2 3 1, 4 3 1, 1 4 1, 3 4 1, 1 5 1, 2 5 1,
+        5 5 1, 1 6 1, 2 6 1, 1 7 1, 2 7 1, 1 1 2, 3 1 2, 9 1 2, 1 2 2, 4 2 2, 1 3 2, 2 3 2, 3 3 2,
+        4 3 2, 1 4 2, 3 4 2, 1 5 2, 2 5 2, 1 6 2, 2 6 2, 1 7 2, 2 7 2, 1 1 3, 2 1 3, 4 1 3, 9 1 3,
+        1 2 3, 4 2 3, 1 3 3, 2 3 3, 3 3 3, 1 4 3, 2 4 3]);
 table!(scalar_f32, Scalar, f32, super::scalar::Four<f32>, 4,
-    1: [1 2 3 4], 2: [1 2 | 1 2], 4: [1 | 1]);
+    1: [1 2 3 4], 2: [1 2 | 1 2], 4: [1 | 1],
+    grad: [1 1 1, 4 1 1, 1 2 1, 2 2 1, 1 3 1, 1 4 1]);
 table!(scalar_f64, Scalar, f64, super::scalar::Four<f64>, 4,
-    1: [1 2 3 4], 2: [1 2 | 1 2], 4: [1 | 1]);
+    1: [1 2 3 4], 2: [1 2 | 1 2], 4: [1 | 1],
+    grad: [1 1 1, 4 1 1, 1 2 1, 2 2 1, 1 3 1, 1 4 1]);
 
 /// The table of an instruction set, if the CPU has it. What a set does not have for f64 runs on
 /// the portable kernels.

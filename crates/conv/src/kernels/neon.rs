@@ -23,6 +23,7 @@ impl Vector for F32x4 {
     type Elem = f32;
     type Mask = (usize, usize);
     const LANES: usize = 4;
+    const REGISTERS: usize = 32;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self {

@@ -18,6 +18,7 @@ impl<T: ConvScalar> Vector for Four<T> {
     type Elem = T;
     type Mask = (usize, usize);
     const LANES: usize = 4;
+    const REGISTERS: usize = 16;
 
     #[inline(always)]
     unsafe fn splat(x: T) -> Self {

@@ -21,6 +21,8 @@ pub(crate) trait Vector: Copy {
     type Mask: Copy;
     /// How many elements there are, from 4 to 16.
     const LANES: usize;
+    /// How many registers the instruction set has.
+    const REGISTERS: usize;
 
     /// `x` in every lane.
     unsafe fn splat(x: Self::Elem) -> Self;

@@ -24,6 +24,6 @@ impl Conv2dPlan {
         if self.algorithm() == Algorithm::Im2colGemm {
             text += &format!("; {}", im2col_gemm::describe(self));
         }
-        text
+        text + &format!("; backward by the data: {}", self.describe_data_gradient())
     }
 }

@@ -33,10 +33,13 @@ pub(crate) fn gain(g: &ConvGeometry, form: Form, group_oc: usize) -> f64 {
     let [down, along] = phases.dilation;
     let covered = tiles(g.out_h(), down) * tiles(g.out_w(), along) * float(form.out().pow(2));
     let valid = float(g.out_plane_len()) / covered;
-    let (channels, group_oc) = (float(g.in_c()), float(group_oc));
+    let channels = float(g.in_c());
+    // The direct sum fills registers with output channels.
+    let direct_oc = float(group_oc.next_multiple_of(LANES as usize));
+    let group_oc = float(group_oc);
 
     let taps = float(form.out().pow(2) * g.window().kernel_h * g.window().kernel_w);
-    let direct = taps * valid * channels * group_oc / SUMS;
+    let direct = taps * valid * channels * direct_oc / SUMS;
 
     let slots: usize = (0..form.points()).map(|point| phases.slots(form, point).len()).sum();
     let products = float(slots) * channels * group_oc / PRODUCTS;

@@ -7,8 +7,9 @@ use im2col::ConvGeometry;
 use super::phases::Phases;
 use super::tiles::Tiles;
 use crate::call::Call;
+use crate::filters::Filters;
+use crate::kernels::Kernels;
 use crate::kernels::winograd::{COLS, Filter, Form, Output, Product};
-use crate::kernels::{Kernels, Pack};
 use crate::out::Out;
 use crate::{Conv2dPlan, ConvScalar};
 
@@ -23,6 +24,7 @@ pub(super) struct Layout<'a, T: 'static> {
     pub(super) kernels: &'static Kernels<T>,
     pub(super) form: Form,
     pub(super) g: &'a ConvGeometry,
+    filters: Filters,
     pub(super) phases: Phases,
     pub(super) groups: usize,
     /// Output channels of a group.
@@ -58,6 +60,7 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
             kernels,
             form,
             g,
+            filters: Filters::new(plan),
             phases,
             groups,
             group_oc,
@@ -121,22 +124,13 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
         u: &mut [T],
         temp: &mut [T],
     ) {
-        let taps = self.g.patch_len();
-        let channels = self.channels(block..block + 1);
-        let kernel_len = self.kernel_len();
-        let first = (group * self.group_oc + channels.start) * taps;
-        let w = &w[first + chunk * self.chunk * kernel_len..];
-        let len = self.chunk_len(chunk);
+        let out_channels = self.channels(block..block + 1);
+        let (before, len) = (chunk * self.chunk, self.chunk_len(chunk));
         for first in (0..len).step_by(self.filter_channels()) {
             let count = self.filter_channels().min(len - first);
-            self.kernels.pack(Pack {
-                w: &w[first * kernel_len..],
-                row_stride: taps,
-                taps: count * kernel_len,
-                out_channels: channels.len(),
-                width: self.width,
-                packed: temp,
-            });
+            let channels = before + first..before + first + count;
+            let at = (group, out_channels.clone(), channels);
+            self.filters.pack(self.kernels, w, at, self.width, temp);
             for slot in 0..self.phases.count() {
                 self.kernels.winograd_filter(Filter {
                     form: self.form,

@@ -17,7 +17,8 @@ pub struct MaxPool2dSpec {
 }
 
 /// The maximum under the window: `(N, C, H, W)` to `(N, C, OH, OW)`. The padding never wins. NaN
-/// wins over everything, and of equal values the first, both as in PyTorch.
+/// wins over everything, and of equal values the first, both as in PyTorch. Of several NaNs in a
+/// window the first wins too: it gets the gradient, which PyTorch gives to the last.
 ///
 /// The stride of a [`Window`] is 1 unless set: the usual 2x2 pool is
 /// `Window::square(2).stride(2)`.

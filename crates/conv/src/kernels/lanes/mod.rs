@@ -2,6 +2,7 @@
 //! would cost as much as they do, and for channels that stand alone.
 
 use std::array::from_fn;
+use std::ops::Range;
 
 use super::vector::Vector;
 
@@ -17,12 +18,18 @@ pub(crate) const MAX_COLS: usize = 4;
 /// Where the factors of a sum stand, from the place of its pixel on.
 pub(crate) struct Taps<'a> {
     places: &'a [usize],
+    /// No place is further.
     furthest: usize,
 }
 
 impl<'a> Taps<'a> {
     pub(crate) fn new(places: &'a [usize]) -> Self {
         Self { places, furthest: places.iter().copied().max().unwrap_or(0) }
+    }
+
+    /// Some of them.
+    pub(crate) fn part(&self, range: Range<usize>) -> Self {
+        Self { places: &self.places[range], furthest: self.furthest }
     }
 }
 

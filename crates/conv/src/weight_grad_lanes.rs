@@ -1,0 +1,175 @@
+//! The gradient by the weights with pixels in the lanes: for channels that stand alone, or nearly.
+//!
+//! Each pair of an input and an output channel is a few long sums over two planes, which are read as
+//! they are, row by row. Groups run in parallel, and where they are few, parts of the pixels too.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+use tensor4::ViewMut4;
+
+use crate::kernels::{Kernels, PlaneGrad};
+use crate::lanes::MAX_TAPS;
+use crate::weight_grad::{Gradients, Reading};
+use crate::{Conv2dPlan, ConvScalar, Update, Workspace};
+
+/// How many elements of input are summed over at a time, about: a quarter of a first-level cache,
+/// of which some is left to the gradients.
+const BAND_LEN: usize = 1 << 12;
+
+/// How many pixels are summed at a time, about a thousand in each lane.
+const PIXELS: usize = 1 << 13;
+
+/// Into how many parts the work is cut at least, if there is so much.
+const PARTS: usize = 8;
+
+struct Layout<'a, T: 'static> {
+    kernels: &'static Kernels<T>,
+    plan: &'a Conv2dPlan,
+    reading: Reading<'a>,
+    /// Output channels of a group.
+    group_oc: usize,
+    /// Output rows that are summed over at a time.
+    rows: usize,
+}
+
+impl<'a, T: ConvScalar> Layout<'a, T> {
+    fn new(plan: &'a Conv2dPlan, kernels: &'static Kernels<T>) -> Self {
+        let g = plan.group_geometry();
+        let reading = Reading::new(g, kernels.lanes);
+        let row_len = (g.in_c() * reading.row_stride()).max(1);
+        let rows = (BAND_LEN / row_len).min(PIXELS / g.out_w()).clamp(1, g.out_h());
+        Self {
+            kernels,
+            plan,
+            reading,
+            group_oc: plan.desc().out_channels / plan.desc().groups,
+            rows,
+        }
+    }
+
+    /// Elements of the sums of a part: those of the taps, and those of the bias.
+    fn part_len(&self) -> usize {
+        self.group_oc * (self.plan.group_geometry().patch_len() + 1)
+    }
+
+    /// Parts of the pixels.
+    fn segments(&self, n: usize) -> usize {
+        PARTS.div_ceil(self.plan.desc().groups).min(n.saturating_mul(self.bands()))
+    }
+
+    /// Bands of an image.
+    fn bands(&self) -> usize {
+        self.plan.group_geometry().out_h().div_ceil(self.rows)
+    }
+
+    /// The image and the output rows of a band.
+    fn band(&self, band: usize) -> (usize, Range<usize>) {
+        let first = band % self.bands() * self.rows;
+        let end = (first + self.rows).min(self.plan.group_geometry().out_h());
+        (band / self.bands(), first..end)
+    }
+
+    /// Elements of scratch memory for each thread, and shared, for a batch of `n`.
+    fn workspace_len(&self, n: usize) -> (usize, usize) {
+        let band = self.reading.band_len(self.rows, self.plan.group_geometry().in_c());
+        (band, self.segments(n) * self.plan.desc().groups * self.part_len())
+    }
+}
+
+/// Elements of scratch memory for each thread, and shared, for a batch of any size.
+pub(crate) fn workspace_len<T: ConvScalar>(
+    plan: &Conv2dPlan,
+    kernels: &'static Kernels<T>,
+) -> (usize, usize) {
+    Layout::new(plan, kernels).workspace_len(usize::MAX)
+}
+
+pub(crate) fn backward_weights<T: ConvScalar>(
+    plan: &Conv2dPlan,
+    gradients: &Gradients<'_, T>,
+    dw: ViewMut4<'_, T>,
+    db: Option<&mut [T]>,
+    workspace: &mut Workspace<T>,
+) {
+    let layout = &Layout::new(plan, plan.kernels());
+    let n = gradients.x.shape().n();
+    let (own, shared) = layout.workspace_len(n);
+    let scratch = workspace.prepare(own, shared);
+    let window = plan.group_geometry().window();
+    let mut taps = [0; MAX_TAPS];
+    let taps = &mut taps[..window.kernel_h * window.kernel_w];
+    for (i, tap) in taps.iter_mut().enumerate() {
+        let (kh, kw) = (i / window.kernel_w, i % window.kernel_w);
+        *tap = kh * layout.reading.kernel_row_stride() + layout.reading.kernel_col(kw);
+    }
+    let taps = &*taps;
+    let (groups, part_len, segments) = (plan.desc().groups, layout.part_len(), layout.segments(n));
+    let bands = n * layout.bands();
+    scratch.shared.par_chunks_exact_mut(part_len).enumerate().for_each(|(i, sums)| {
+        let (segment, group) = (i / groups, i % groups);
+        let bands = segment * bands / segments..(segment + 1) * bands / segments;
+        scratch.columns.with(|band| add(layout, gradients, (group, taps), bands, band, sums));
+    });
+
+    let parts = &*scratch.shared;
+    let accumulate = gradients.update == Update::Accumulate;
+    let add_up = |to: &mut [T], at: usize| {
+        for (i, to) in to.iter_mut().enumerate() {
+            let sums = parts[at + i..].iter().step_by(groups * part_len);
+            let sum = sums.fold(T::ZERO, |sum, &part| sum + part);
+            *to = if accumulate { *to + sum } else { sum };
+        }
+    };
+    let dw_len = layout.group_oc * plan.group_geometry().patch_len();
+    for (group, dw) in dw.into_data().chunks_exact_mut(dw_len).enumerate() {
+        add_up(dw, group * part_len);
+    }
+    if let Some(db) = db {
+        for (group, db) in db.chunks_exact_mut(layout.group_oc).enumerate() {
+            add_up(db, group * part_len + dw_len);
+        }
+    }
+}
+
+/// Sums the products of some bands of a group; overwrites the sums.
+fn add<T: ConvScalar>(
+    layout: &Layout<'_, T>,
+    gradients: &Gradients<'_, T>,
+    (group, taps): (usize, &[usize]),
+    bands: Range<usize>,
+    band: &mut [T],
+    sums: &mut [T],
+) {
+    let (g, reading) = (layout.plan.group_geometry(), &layout.reading);
+    let plane_len = g.out_plane_len();
+    sums.fill(T::ZERO);
+    let (dw, db) = sums.split_at_mut(layout.group_oc * g.patch_len());
+    for i in bands {
+        let (image, rows) = layout.band(i);
+        let x = &gradients.x.image(image)[group * g.in_len()..][..g.in_len()];
+        let x = if reading.copied {
+            reading.copy(layout.kernels, x, &rows, band);
+            &*band
+        } else {
+            &x[rows.start * reading.row_stride()..]
+        };
+        for oc in 0..layout.group_oc {
+            let channel = group * layout.group_oc + oc;
+            let dy = &gradients.dy.image(image)[channel * plane_len..][..plane_len];
+            let dy = &dy[rows.start * g.out_w()..rows.end * g.out_w()];
+            for ic in 0..g.in_c() {
+                layout.kernels.plane_grad(PlaneGrad {
+                    x: &x[ic * reading.channel_stride(rows.len())..],
+                    row_stride: reading.row_stride(),
+                    taps,
+                    dy,
+                    rows: rows.len(),
+                    cols: g.out_w(),
+                    sums: &mut dw[(oc * g.in_c() + ic) * taps.len()..][..taps.len()],
+                    bias: (ic == 0).then_some(&mut db[oc]),
+                });
+            }
+        }
+    }
+}
