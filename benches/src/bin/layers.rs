@@ -267,7 +267,7 @@ impl Timer {
             chosen: match case.direction() {
                 Direction::Forward => checked.plan.algorithm().name(),
                 Direction::BackwardData => checked.plan.backward_data_algorithm().name(),
-                Direction::BackwardWeights => checked.plan.weight_gradient_algorithm().name(),
+                Direction::BackwardWeights => checked.plan.backward_weights_algorithm().name(),
             },
             median,
             gflops,

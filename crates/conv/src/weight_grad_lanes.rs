@@ -8,6 +8,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 use tensor4::ViewMut4;
 
+use crate::kernels::lanes::{MARGIN, Plane, PlaneWeights};
 use crate::kernels::{Kernels, PlaneGrad};
 use crate::lanes::MAX_TAPS;
 use crate::weight_grad::{Gradients, Reading};
@@ -29,6 +30,8 @@ struct Layout<'a, T: 'static> {
     reading: Reading<'a>,
     /// Output channels of a group.
     group_oc: usize,
+    /// Whether planes are read in place.
+    planes: bool,
     /// Output rows that are summed over at a time.
     rows: usize,
 }
@@ -37,12 +40,22 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
     fn new(plan: &'a Conv2dPlan, kernels: &'static Kernels<T>) -> Self {
         let g = plan.group_geometry();
         let reading = Reading::new(g, kernels.lanes);
+        let window = g.window();
+        let planes = g.in_c() == 1
+            && g.out_w() >= kernels.lanes
+            && window.kernel_h == window.kernel_w
+            && window.stride_h == window.stride_w
+            && (window.dilation_h, window.dilation_w) == (1, 1)
+            && window.padding.left.max(window.padding.right) < window.kernel_w
+            && Plane::<T>::serves(window.kernel_h, window.stride_h);
         let row_len = (g.in_c() * reading.row_stride()).max(1);
-        let rows = (BAND_LEN / row_len).min(PIXELS / g.out_w()).clamp(1, g.out_h());
+        let fitting = if planes { usize::MAX } else { BAND_LEN / row_len };
+        let rows = fitting.min(PIXELS / g.out_w()).clamp(1, g.out_h());
         Self {
             kernels,
             plan,
             reading,
+            planes,
             group_oc: plan.desc().out_channels / plan.desc().groups,
             rows,
         }
@@ -72,8 +85,13 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
 
     /// Elements of scratch memory for each thread, and shared, for a batch of `n`.
     fn workspace_len(&self, n: usize) -> (usize, usize) {
-        let band = self.reading.band_len(self.rows, self.plan.group_geometry().in_c());
-        (band, self.segments(n) * self.plan.desc().groups * self.part_len())
+        let g = self.plan.group_geometry();
+        // Where planes are read in place, a row of 0.
+        let own = match self.planes {
+            true => g.in_w() + 2 * MARGIN,
+            false => self.reading.band_len(self.rows, g.in_c()),
+        };
+        (own, self.segments(n) * self.plan.desc().groups * self.part_len())
     }
 }
 
@@ -109,7 +127,13 @@ pub(crate) fn backward_weights<T: ConvScalar>(
     scratch.shared.par_chunks_exact_mut(part_len).enumerate().for_each(|(i, sums)| {
         let (segment, group) = (i / groups, i % groups);
         let bands = segment * bands / segments..(segment + 1) * bands / segments;
-        scratch.columns.with(|band| add(layout, gradients, (group, taps), bands, band, sums));
+        scratch.columns.with(|scratch| {
+            if layout.planes {
+                add_planes(layout, gradients, group, bands, scratch, sums);
+            } else {
+                add(layout, gradients, (group, taps), bands, scratch, sums);
+            }
+        });
     });
 
     let parts = &*scratch.shared;
@@ -170,6 +194,52 @@ fn add<T: ConvScalar>(
                     bias: (ic == 0).then_some(&mut db[oc]),
                 });
             }
+        }
+    }
+}
+
+/// As [`add`], of a channel that is read in place.
+fn add_planes<T: ConvScalar>(
+    layout: &Layout<'_, T>,
+    gradients: &Gradients<'_, T>,
+    group: usize,
+    bands: Range<usize>,
+    zeros: &mut [T],
+    sums: &mut [T],
+) {
+    let (g, x) = (layout.plan.group_geometry(), gradients.x);
+    let (window, plane_len, taps) = (g.window(), g.out_plane_len(), g.patch_len());
+    zeros.fill(T::ZERO);
+    sums.fill(T::ZERO);
+    let (dw, db) = sums.split_at_mut(layout.group_oc * taps);
+    for i in bands {
+        let (image, rows) = layout.band(i);
+        for (oc, (dw, db)) in dw.chunks_exact_mut(taps).zip(&mut *db).enumerate() {
+            let channel = group * layout.group_oc + oc;
+            layout.kernels.plane_weights(PlaneWeights {
+                plane: Plane {
+                    x: x.data(),
+                    at: image * x.shape().image_len() + group * g.in_len(),
+                    in_h: g.in_h(),
+                    in_w: g.in_w(),
+                    zeros,
+                    kernel: window.kernel_h,
+                    stride: window.stride_h,
+                    top: window.padding.top,
+                    left: window.padding.left,
+                    w: &[],
+                    bias: T::ZERO,
+                    y: &mut [],
+                    out_h: g.out_h(),
+                    out_w: g.out_w(),
+                    relu: false,
+                },
+                dy: &gradients.dy.image(image)[channel * plane_len..][..plane_len],
+                first: rows.start,
+                rows: rows.len(),
+                sums: dw,
+                bias: db,
+            });
         }
     }
 }

@@ -54,7 +54,7 @@ fn no_call_after_the_first_allocates() {
                     (Tensor4::zeros(inputs.w.shape()), vec![0.0; inputs.bias.len()]);
                 let mut calls = || {
                     // The baseline's products allocate.
-                    if plan.weight_gradient_algorithm() != Algorithm::Im2colGemm {
+                    if plan.backward_weights_algorithm() != Algorithm::Im2colGemm {
                         let (dw, db, update) =
                             (dw.view_mut(), Some(&mut db[..]), Update::default());
                         let dy = inputs.dy.view();

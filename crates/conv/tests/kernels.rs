@@ -173,7 +173,7 @@ fn gradients_by_weights_are_naive_on_every_set() {
             let pixels = case.terms()[3];
             assert_sums(&format!("db: {what} {case:?}"), &out.db, db, pixels);
 
-            if plan.weight_gradient_algorithm() == Algorithm::Im2colGemm {
+            if plan.backward_weights_algorithm() == Algorithm::Im2colGemm {
                 continue; // Its sums begin with what was there, and round otherwise.
             }
             let once = out.dw.clone();

@@ -89,7 +89,7 @@ fn no_gradient_by_weights_takes_more_than_its_plan_says_or_the_limit_allows() {
                 for limit in [0, 300_000, 3 << 20, 1 << 30] {
                     let options = Options::default().max_workspace_bytes(limit);
                     let plan = Conv2dPlan::new(case.conv, options).expect("one needs nothing");
-                    let algorithm = plan.weight_gradient_algorithm();
+                    let algorithm = plan.backward_weights_algorithm();
                     chosen.insert(algorithm.name());
                     if algorithm == Algorithm::Naive {
                         continue; // Slow, and without a workspace.

@@ -25,6 +25,8 @@ mod set;
 mod vector;
 mod weight_grad;
 mod weight_grad_lanes;
+#[macro_use]
+mod weight_grad_table;
 pub(crate) mod winograd;
 
 pub(crate) use direct::Area;
@@ -58,6 +60,7 @@ pub struct Kernels<T: 'static> {
     grad_panel: unsafe fn(&mut Panel<'_, T>),
     grad_gather: unsafe fn(&mut Gather<'_, T>),
     plane_grad: unsafe fn(&mut PlaneGrad<'_, T>),
+    plane_weights: unsafe fn(&mut lanes::PlaneWeights<'_, T>),
     winograd_product: unsafe fn(&mut winograd::Product<'_, T>),
     /// The transforms of each form of Winograd's algorithm.
     winograd: [WinogradForm<T>; winograd::Form::COUNT],
@@ -149,38 +152,6 @@ impl<T> Kernels<T> {
         unsafe { (self.copy_rows)(&mut args) }
     }
 
-    /// Sums gradients by weights, with output channels in the lanes.
-    ///
-    /// # Panics
-    ///
-    /// If it reaches beyond its slices; so do the three below.
-    pub(crate) fn weight_grad(&self, mut args: WeightGrad<'_, T>) {
-        args.check(self.lanes, self.grad_vectors);
-        // SAFETY: the slices have been checked, and a table exists only for a CPU that can run it.
-        unsafe { (self.weight_grad)(&mut args) }
-    }
-
-    /// Transposes gradients by outputs and adds them up.
-    pub(crate) fn grad_panel(&self, mut args: Panel<'_, T>) {
-        args.check(self.lanes);
-        // SAFETY: as above.
-        unsafe { (self.grad_panel)(&mut args) }
-    }
-
-    /// Adds up partial sums of gradients by weights.
-    pub(crate) fn grad_gather(&self, mut args: Gather<'_, T>) {
-        args.check(self.lanes);
-        // SAFETY: as above.
-        unsafe { (self.grad_gather)(&mut args) }
-    }
-
-    /// Sums gradients by weights, with pixels in the lanes.
-    pub(crate) fn plane_grad(&self, mut args: PlaneGrad<'_, T>) {
-        args.check();
-        // SAFETY: as above.
-        unsafe { (self.plane_grad)(&mut args) }
-    }
-
     /// Transforms tiles of the input of Winograd's algorithm.
     ///
     /// # Panics
@@ -231,8 +202,7 @@ macro_rules! table {
             use super::pool::{self, Pool};
             use super::{lanes, winograd};
             use super::vector::Vector;
-            use super::weight_grad::{self, Gather, Panel, WeightGrad};
-            use super::weight_grad_lanes::{self, PlaneGrad};
+            use super::{Gather, Panel, PlaneGrad, WeightGrad, weight_grad, weight_grad_lanes};
             use super::{KernelSet, Kernels, WinogradForm};
 
             $(#[$feature])?
@@ -369,81 +339,7 @@ macro_rules! table {
                 }
             }
 
-            const GRADS: &[[usize; 3]] = &[$([$places, $taps, $registers]),*];
-
-            const fn grad_vectors() -> usize {
-                let (mut most, mut i) = (0, 0);
-                while i < GRADS.len() {
-                    if GRADS[i][2] > most {
-                        most = GRADS[i][2];
-                    }
-                    i += 1;
-                }
-                most
-            }
-
-            $(#[$feature])?
-            unsafe fn grad_tile<const A: usize, const B: usize, const N: usize>(
-                args: &mut WeightGrad<'_, $elem>,
-                tile: &weight_grad::Tile,
-            ) {
-                // SAFETY: as above.
-                unsafe { weight_grad::tile::<$vector, A, B, N>(args, tile) }
-            }
-
-            unsafe fn weight_grad(args: &mut WeightGrad<'_, $elem>) {
-                weight_grad::for_each_tile(args, GRADS, |args, tile| {
-                    // SAFETY: as above; the tile is one of the arguments.
-                    unsafe {
-                        match (tile.places, tile.cols, args.vectors) {
-                            $(($places, $taps, $registers) => {
-                                grad_tile::<$places, $taps, $registers>(args, tile);
-                            })*
-                            (places, cols, vectors) => unreachable!(
-                                "a tile of {places} by {cols} taps and {vectors} registers"
-                            ),
-                        }
-                    }
-                });
-            }
-
-            $(#[$feature])?
-            unsafe fn grad_panel(args: &mut Panel<'_, $elem>) {
-                // SAFETY: as above.
-                unsafe { weight_grad::panel::<$vector>(args) }
-            }
-
-            $(#[$feature])?
-            unsafe fn grad_gather(args: &mut Gather<'_, $elem>) {
-                // SAFETY: as above.
-                unsafe { weight_grad::gather::<$vector>(args) }
-            }
-
-            $(#[$feature])?
-            unsafe fn grad_taps<const T: usize>(args: &mut PlaneGrad<'_, $elem>, first: usize) {
-                // SAFETY: as above.
-                unsafe { weight_grad_lanes::taps::<$vector, T>(args, first) }
-            }
-
-            unsafe fn plane_grad(args: &mut PlaneGrad<'_, $elem>) {
-                weight_grad_lanes::for_each_tile(args, |args, first, count| {
-                    // SAFETY: as above; the taps exist.
-                    unsafe {
-                        match count {
-                            1 => grad_taps::<1>(args, first),
-                            2 => grad_taps::<2>(args, first),
-                            3 => grad_taps::<3>(args, first),
-                            4 => grad_taps::<4>(args, first),
-                            5 => grad_taps::<5>(args, first),
-                            6 => grad_taps::<6>(args, first),
-                            7 => grad_taps::<7>(args, first),
-                            8 => grad_taps::<8>(args, first),
-                            9 => grad_taps::<9>(args, first),
-                            count => unreachable!("{count} taps at a time"),
-                        }
-                    }
-                });
-            }
+            weight_grads!($elem, $vector, $(#[$feature])?, $($places $taps $registers),*);
 
             $(#[$feature])?
             unsafe fn product<const R: usize, const C: usize>(
@@ -520,6 +416,7 @@ macro_rules! table {
                 grad_panel,
                 grad_gather,
                 plane_grad,
+                plane_weights,
                 winograd_product,
                 // In the order of `winograd::Form::index`.
                 winograd: [

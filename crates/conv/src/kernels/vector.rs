@@ -153,6 +153,22 @@ pub(crate) trait Vector: Copy {
     /// Writes `p..p + count` from the first lanes, which hold whole numbers from 0 to 127; `count <=
     /// LANES`.
     unsafe fn store_bytes(self, p: *mut u8, count: usize);
+    /// The sum of all lanes, by halves.
+    #[inline(always)]
+    unsafe fn total(self) -> Self::Elem {
+        let mut lanes = [Self::Elem::default(); MAX_LANES];
+        // SAFETY: that of the caller; the array has `MAX_LANES` elements.
+        unsafe { self.store(lanes.as_mut_ptr()) };
+        let mut half = Self::LANES / 2;
+        while half > 0 {
+            for i in 0..half {
+                let other = lanes[i + half];
+                lanes[i] += other;
+            }
+            half /= 2;
+        }
+        lanes[0]
+    }
     /// Asks for the line of the cache at `p`, which need not exist.
     fn prefetch(p: *const Self::Elem) {
         let _ = p;

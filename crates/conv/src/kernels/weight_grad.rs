@@ -6,12 +6,54 @@
 use std::array::from_fn;
 
 use super::vector::Vector;
+use super::{Kernels, PlaneGrad, lanes};
 
 /// Pixels of a row that are summed between two checks of its end.
 const UNROLLED: usize = 4;
 
 /// How far ahead gradients by outputs are asked for.
 const PIXELS_AHEAD: usize = 256;
+
+impl<T> Kernels<T> {
+    /// Sums gradients by weights, with output channels in the lanes.
+    ///
+    /// # Panics
+    ///
+    /// If it reaches beyond its slices; so do the four below.
+    pub(crate) fn weight_grad(&self, mut args: WeightGrad<'_, T>) {
+        args.check(self.lanes, self.grad_vectors);
+        // SAFETY: the slices have been checked, and a table exists only for a CPU that can run it.
+        unsafe { (self.weight_grad)(&mut args) }
+    }
+
+    /// Transposes gradients by outputs and adds them up.
+    pub(crate) fn grad_panel(&self, mut args: Panel<'_, T>) {
+        args.check(self.lanes);
+        // SAFETY: as above.
+        unsafe { (self.grad_panel)(&mut args) }
+    }
+
+    /// Adds up partial sums of gradients by weights.
+    pub(crate) fn grad_gather(&self, mut args: Gather<'_, T>) {
+        args.check(self.lanes);
+        // SAFETY: as above.
+        unsafe { (self.grad_gather)(&mut args) }
+    }
+
+    /// Sums gradients by weights, with pixels in the lanes.
+    pub(crate) fn plane_grad(&self, mut args: PlaneGrad<'_, T>) {
+        args.check();
+        // SAFETY: as above.
+        unsafe { (self.plane_grad)(&mut args) }
+    }
+
+    /// Sums gradients by the weights of a plane by itself under a window of its own.
+    pub(crate) fn plane_weights(&self, mut args: lanes::PlaneWeights<'_, T>) {
+        args.check(self.lanes);
+        // SAFETY: as above.
+        unsafe { (self.plane_weights)(&mut args) }
+    }
+}
 
 /// Some pixels of some images, and the sums to which they add.
 ///

@@ -93,29 +93,12 @@ pub(crate) unsafe fn taps<V: Vector, const T: usize>(
             }
         }
         for t in 0..T {
-            *args.sums.get_unchecked_mut(first + t) += total(sums[t]);
+            *args.sums.get_unchecked_mut(first + t) += sums[t].total();
         }
         if first == 0
             && let Some(to) = args.bias.as_deref_mut()
         {
-            *to += total(bias);
+            *to += bias.total();
         }
     }
-}
-
-/// The sum of all lanes, by halves.
-#[inline(always)]
-unsafe fn total<V: Vector>(sums: V) -> V::Elem {
-    let mut lanes = [V::Elem::default(); 16];
-    // SAFETY: the caller guarantees the CPU; a register has at most 16 elements.
-    unsafe { sums.store(lanes.as_mut_ptr()) };
-    let mut half = V::LANES / 2;
-    while half > 0 {
-        for i in 0..half {
-            let other = lanes[i + half];
-            lanes[i] += other;
-        }
-        half /= 2;
-    }
-    lanes[0]
 }

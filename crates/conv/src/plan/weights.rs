@@ -1,13 +1,12 @@
-//! What computes the gradient by the weights.
+//! Which algorithm computes the gradient by the weights.
 
-use super::Conv2dPlan;
-use crate::{Algorithm, ConvScalar, KernelSet, Options, weight_grad};
+use crate::{Algorithm, Conv2dPlan, ConvScalar, KernelSet, Options, weight_grad};
 
 impl Conv2dPlan {
     /// The algorithm that computes the gradient by the weights for `f32`. (For `f64`, `Auto` runs
     /// [`Im2colGemm`](Algorithm::Im2colGemm).)
     #[must_use]
-    pub fn weight_gradient_algorithm(&self) -> Algorithm {
+    pub fn backward_weights_algorithm(&self) -> Algorithm {
         self.weight_gradient
     }
 

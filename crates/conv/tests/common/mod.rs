@@ -187,7 +187,7 @@ pub(crate) fn dx_slack(plan: &Conv2dPlan) -> usize {
 
 /// As [`slack`], of the gradient by the weights.
 pub(crate) fn weights_slack(plan: &Conv2dPlan) -> usize {
-    match (plan.weight_gradient_algorithm(), plan.options().numerics) {
+    match (plan.backward_weights_algorithm(), plan.options().numerics) {
         (Algorithm::Winograd, Numerics::Fast) => 24,
         (Algorithm::Winograd, Numerics::Strict) => 4,
         _ => 2,

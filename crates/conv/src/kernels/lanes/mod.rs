@@ -7,9 +7,11 @@ use std::ops::Range;
 use super::vector::Vector;
 
 mod plane;
+mod plane_grad;
 mod rows;
 
 pub(crate) use plane::{MARGIN, Plane, plane};
+pub(crate) use plane_grad::{PlaneWeights, plane_weights};
 pub(crate) use rows::{Rows, copy};
 
 /// The most registers of pixels that are summed at a time.

@@ -14,7 +14,7 @@ const ROWS: usize = 4;
 pub(crate) const MARGIN: usize = 64;
 
 /// How many elements ahead lines of the cache are asked for, of the next rows or the next channel.
-const AHEAD: usize = 2048;
+pub(super) const AHEAD: usize = 2048;
 
 /// One channel of an image under a square window of its own.
 pub(crate) struct Plane<'a, T> {
@@ -53,11 +53,16 @@ impl<T> Plane<'_, T> {
 
     /// Panics if it would reach beyond its slices.
     pub(crate) fn check(&self) {
+        self.check_input();
+        assert!(self.y.len() >= self.out_h * self.out_w);
+        assert!(self.w.len() >= self.kernel * self.kernel);
+    }
+
+    /// As [`check`](Self::check), of what the window reads.
+    pub(super) fn check_input(&self) {
         assert!(Self::serves(self.kernel, self.stride));
         assert!(self.in_h > 0 && self.in_w > 0 && self.out_h > 0 && self.out_w > 0);
         assert!(self.x.len() >= self.at + self.in_h * self.in_w);
-        assert!(self.y.len() >= self.out_h * self.out_w);
-        assert!(self.w.len() >= self.kernel * self.kernel);
         assert!(self.zeros.len() >= self.in_w + 2 * MARGIN);
         // No window lies in the padding alone.
         let width = (self.out_w - 1) * self.stride + self.kernel;
@@ -95,7 +100,7 @@ pub(crate) unsafe fn plane<V: Vector, const K: usize, const S: usize>(
         // SAFETY: that of the caller; `row` is one of the output, and the columns are those of
         // registers.
         unsafe {
-            let sources = Sources::new::<K, S>(args, row);
+            let sources = Sources::new::<K, S, ROWS>(args, row);
             border::<V, K, S>(args, &weights, row, &sources, &first);
             for register in 1..registers.saturating_sub(2) {
                 let inside = Columns { col: register * V::LANES, ..first };
@@ -115,20 +120,23 @@ pub(crate) unsafe fn plane<V: Vector, const K: usize, const S: usize>(
 const SOURCES: usize = (ROWS - 1) * 2 + 5;
 
 /// Rows of the input that a group of rows of the output reads.
-struct Sources<T> {
-    rows: [*const T; SOURCES],
+pub(super) struct Sources<T> {
+    pub(super) rows: [*const T; SOURCES],
     /// Where in `x` the first and the last begin that are not made of 0, if there are any.
     ends: Option<[usize; 2]>,
 }
 
 impl<T> Sources<T> {
-    /// Those of the group from `row` on.
+    /// Those of the group of `R` rows from `row` on.
     #[inline(always)]
-    fn new<const K: usize, const S: usize>(args: &Plane<'_, T>, row: usize) -> Self {
+    pub(super) fn new<const K: usize, const S: usize, const R: usize>(
+        args: &Plane<'_, T>,
+        row: usize,
+    ) -> Self {
         // Out of the whole slices, because registers may reach around the rows.
         let mut rows = [args.zeros.as_ptr().wrapping_add(MARGIN); SOURCES];
         let mut ends = None;
-        for i in 0..(ROWS - 1) * S + K {
+        for i in 0..(R - 1) * S + K {
             let row = (row * S + i).wrapping_sub(args.top);
             if row < args.in_h {
                 let place = args.at + row * args.in_w;
@@ -138,14 +146,28 @@ impl<T> Sources<T> {
         }
         Self { rows, ends }
     }
+
+    /// Whether registers of pixels from an element of the rows on lie within `x`, even where they reach
+    /// over the ends of the rows.
+    #[inline(always)]
+    pub(super) fn lie_around<V: Vector, const K: usize, const S: usize>(
+        &self,
+        args: &Plane<'_, T>,
+        col: usize,
+    ) -> bool {
+        self.ends.is_none_or(|[first, last]| {
+            first + col >= args.left
+                && last + col + K - 1 + S * V::LANES <= args.x.len() + args.left
+        })
+    }
 }
 
 /// How a register is read: it lies within the rows;
-const INSIDE: u8 = 0;
+pub(super) const INSIDE: u8 = 0;
 /// it reaches over their ends, but `x` goes on there;
-const AROUND: u8 = 1;
+pub(super) const AROUND: u8 = 1;
 /// it reaches over the ends of `x`. (Masked loads are slow where lines are not in the cache yet.)
-const MASKED: u8 = 2;
+pub(super) const MASKED: u8 = 2;
 
 /// A register of pixels that may reach over an end of its rows, as [`register`].
 ///
@@ -160,10 +182,7 @@ unsafe fn border<V: Vector, const K: usize, const S: usize>(
     sources: &Sources<V::Elem>,
     columns: &Columns<V>,
 ) {
-    let col = columns.col * S;
-    let around = sources.ends.is_none_or(|[first, last]| {
-        first + col >= args.left && last + col + K - 1 + S * V::LANES <= args.x.len() + args.left
-    });
+    let around = sources.lie_around::<V, K, S>(args, columns.col * S);
     // SAFETY: that of the caller; all that is read around the rows has been found within `x`.
     unsafe {
         if around {
@@ -175,17 +194,20 @@ unsafe fn border<V: Vector, const K: usize, const S: usize>(
 }
 
 /// A register of pixels, and what it reads of the rows of the input.
-struct Columns<V: Vector> {
+pub(super) struct Columns<V: Vector> {
     /// The first pixel.
-    col: usize,
+    pub(super) col: usize,
     /// Which lanes of the [parts](part) lie within the rows.
-    masks: [V::Mask; PARTS],
+    pub(super) masks: [V::Mask; PARTS],
 }
 
 impl<V: Vector> Columns<V> {
     /// Those of a register of a row, in a function that has the instruction set of `V`.
     #[inline(always)]
-    fn new<T, const K: usize, const S: usize>(args: &Plane<'_, T>, register: usize) -> Self {
+    pub(super) fn new<T, const K: usize, const S: usize>(
+        args: &Plane<'_, T>,
+        register: usize,
+    ) -> Self {
         let (in_w, left) = (args.in_w, args.left);
         // The last register begins where it still has all its lanes, if the row fills one: what two
         // registers share is summed twice, and the same.
@@ -204,7 +226,7 @@ impl<V: Vector> Columns<V> {
 }
 
 /// The most registers that are read of a row, for five columns with stride 2.
-const PARTS: usize = 6;
+pub(super) const PARTS: usize = 6;
 
 /// How many elements after the first the register `i` of those begins that are read of a row: one
 /// for each column of the window, or with stride 2 two for every other column.
@@ -278,7 +300,7 @@ unsafe fn register<V: Vector, const K: usize, const S: usize, const READ: u8>(
 /// The CPU has the instruction set of `V`, and the lanes of the masks are readable; if not `MASKED`, so
 /// are the `S * LANES + K - 1` elements at `x`.
 #[inline(always)]
-unsafe fn load<V: Vector, const K: usize, const S: usize, const READ: u8>(
+pub(super) unsafe fn load<V: Vector, const K: usize, const S: usize, const READ: u8>(
     x: *const V::Elem,
     columns: &Columns<V>,
 ) -> [V; K] {

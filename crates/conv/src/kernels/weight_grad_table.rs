@@ -1,0 +1,107 @@
+//! The part of a table that has the gradients by the weights.
+
+/// Defines the functions of gradients by the weights in the module of a table; the list has the tiles:
+/// places, columns and registers.
+macro_rules! weight_grads {
+    ($elem:ty, $vector:ty, $(#[$feature:meta])?,
+        $($places:literal $taps:literal $registers:literal),*) => {
+        const GRADS: &[[usize; 3]] = &[$([$places, $taps, $registers]),*];
+
+        const fn grad_vectors() -> usize {
+            let (mut most, mut i) = (0, 0);
+            while i < GRADS.len() {
+                if GRADS[i][2] > most {
+                    most = GRADS[i][2];
+                }
+                i += 1;
+            }
+            most
+        }
+
+        $(#[$feature])?
+        unsafe fn grad_tile<const A: usize, const B: usize, const N: usize>(
+            args: &mut WeightGrad<'_, $elem>,
+            tile: &weight_grad::Tile,
+        ) {
+            // SAFETY: as above.
+            unsafe { weight_grad::tile::<$vector, A, B, N>(args, tile) }
+        }
+
+        unsafe fn weight_grad(args: &mut WeightGrad<'_, $elem>) {
+            weight_grad::for_each_tile(args, GRADS, |args, tile| {
+                // SAFETY: as above; the tile is one of the arguments.
+                unsafe {
+                    match (tile.places, tile.cols, args.vectors) {
+                        $(($places, $taps, $registers) => {
+                            grad_tile::<$places, $taps, $registers>(args, tile);
+                        })*
+                        (places, cols, vectors) => unreachable!(
+                            "a tile of {places} by {cols} taps and {vectors} registers"
+                        ),
+                    }
+                }
+            });
+        }
+
+        $(#[$feature])?
+        unsafe fn grad_panel(args: &mut Panel<'_, $elem>) {
+            // SAFETY: as above.
+            unsafe { weight_grad::panel::<$vector>(args) }
+        }
+
+        $(#[$feature])?
+        unsafe fn grad_gather(args: &mut Gather<'_, $elem>) {
+            // SAFETY: as above.
+            unsafe { weight_grad::gather::<$vector>(args) }
+        }
+
+        $(#[$feature])?
+        unsafe fn grad_taps<const T: usize>(args: &mut PlaneGrad<'_, $elem>, first: usize) {
+            // SAFETY: as above.
+            unsafe { weight_grad_lanes::taps::<$vector, T>(args, first) }
+        }
+
+        unsafe fn plane_grad(args: &mut PlaneGrad<'_, $elem>) {
+            weight_grad_lanes::for_each_tile(args, |args, first, count| {
+                // SAFETY: as above; the taps exist.
+                unsafe {
+                    match count {
+                        1 => grad_taps::<1>(args, first),
+                        2 => grad_taps::<2>(args, first),
+                        3 => grad_taps::<3>(args, first),
+                        4 => grad_taps::<4>(args, first),
+                        5 => grad_taps::<5>(args, first),
+                        6 => grad_taps::<6>(args, first),
+                        7 => grad_taps::<7>(args, first),
+                        8 => grad_taps::<8>(args, first),
+                        9 => grad_taps::<9>(args, first),
+                        count => unreachable!("{count} taps at a time"),
+                    }
+                }
+            });
+        }
+
+        $(#[$feature])?
+        unsafe fn plane_of<const K: usize, const S: usize, const R: usize>(
+            args: &mut lanes::PlaneWeights<'_, $elem>,
+        ) {
+            // SAFETY: as above.
+            unsafe { lanes::plane_weights::<$vector, K, S, R>(args) }
+        }
+
+        unsafe fn plane_weights(args: &mut lanes::PlaneWeights<'_, $elem>) {
+            // SAFETY: as above.
+            unsafe {
+                match (args.plane.kernel, args.plane.stride) {
+                    (3, 1) => plane_of::<3, 1, 4>(args),
+                    (3, 2) => plane_of::<3, 2, 4>(args),
+                    (5, 1) => plane_of::<5, 1, 2>(args),
+                    (5, 2) => plane_of::<5, 2, 2>(args),
+                    (kernel, stride) => {
+                        unreachable!("a plane under a kernel of {kernel} with stride {stride}")
+                    }
+                }
+            }
+        }
+    };
+}
