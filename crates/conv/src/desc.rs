@@ -54,8 +54,10 @@ impl Conv2d {
 /// also what computes the gradient if `dy` would need a negative padding, if the strides multiplied are
 /// more than 16, or if a kernel has more than 256 taps.
 ///
-/// The gradients by the weights of all but [`Naive`](Algorithm::Naive) run as
-/// [`Im2colGemm`](Algorithm::Im2colGemm) for now.
+/// The gradient by the weights is [`Direct`](Algorithm::Direct), also where
+/// [`Winograd`](Algorithm::Winograd) is asked for; under [`Depthwise`](Algorithm::Depthwise), and with up to four
+/// output channels in a group under [`Auto`](Algorithm::Auto), pixels stand in the lanes. What the direct one does
+/// not serve runs as [`Im2colGemm`](Algorithm::Im2colGemm).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Algorithm {
@@ -127,8 +129,7 @@ pub struct Options {
     pub algorithm: Algorithm,
     /// How exact it must be.
     pub numerics: Numerics,
-    /// How many bytes of workspace a forward pass or the gradient by the data in `f32` may take, packed
-    /// weights included, on as many threads as the pool has in which the plan is made; `None` for no
+    /// How many bytes of workspace a forward pass or a gradient in `f32` may take, packed weights included, on as many threads as the pool has in which the plan is made; `None` for no
     /// limit. `f64` takes twice as many.
     ///
     /// [`Algorithm::Auto`] stays below it; an algorithm asked for by name whose forward pass can't is an
