@@ -2,7 +2,9 @@
 
 use im2col::ConvGeometry;
 
-use crate::{Algorithm, Conv2d, ConvError, KernelSet, Numerics, Options, direct, lanes, winograd};
+use crate::{
+    Algorithm, Conv2d, Conv2dPlan, ConvError, KernelSet, Numerics, Options, direct, lanes, winograd,
+};
 
 /// The narrowest row that fills a register.
 const WIDE_ROW: usize = 16;
@@ -105,4 +107,11 @@ fn auto(
         return (Algorithm::Im2colGemm, "the kernel is too wide for the others");
     }
     (Algorithm::Direct, "no other algorithm is better")
+}
+
+/// Whether Winograd's algorithm computes the gradient by the weights faster than the direct sum.
+pub(crate) fn winograd_gradient(plan: &Conv2dPlan) -> bool {
+    let group_oc = plan.desc().out_channels / plan.desc().groups;
+    winograd::gradient_form(plan)
+        .is_some_and(|form| winograd::gain(plan.group_geometry(), form, group_oc) > WINOGRAD_GAIN)
 }

@@ -367,6 +367,9 @@ impl Conv2dPlan {
             Algorithm::Direct if n > 0 => {
                 weight_grad::backward_weights(self, &gradients, dw, db, workspace);
             }
+            Algorithm::Winograd if n > 0 => {
+                winograd::backward_weights(self, &gradients, dw, db, workspace);
+            }
             Algorithm::Depthwise if n > 0 => {
                 weight_grad_lanes::backward_weights(self, &gradients, dw, db, workspace);
             }

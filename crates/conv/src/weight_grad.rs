@@ -8,6 +8,8 @@
 //! The work is cut by channels, and where those are few, by pixels too, into parts with sums of
 //! their own, which are added up at the end in a fixed order. How it is cut depends on the shapes alone.
 
+mod parts;
+
 use std::ops::Range;
 
 use im2col::{ConvGeometry, Padding};
@@ -16,9 +18,10 @@ use tensor4::{View4, ViewMut4};
 
 use crate::direct::MAX_KERNEL_W;
 use crate::kernels::lanes::Rows;
-use crate::kernels::{Gather, Kernels, Panel, WeightGrad};
+use crate::kernels::{Kernels, Panel, WeightGrad};
 use crate::{Algorithm, Conv2dPlan, ConvScalar, Update, Workspace};
-use crate::{direct, im2col_gemm, lanes, weight_grad_lanes};
+use crate::{auto, direct, im2col_gemm, lanes, weight_grad_lanes, winograd};
+pub(crate) use parts::Parts;
 
 use crate::KernelSet;
 
@@ -33,12 +36,6 @@ const PIXELS: usize = 1024;
 /// the gradients, which each does anew, costs little.
 const TAPS: usize = 576;
 const CHANNELS: usize = 128;
-
-/// Into how many parts the work is cut at least, if there is so much.
-const PARTS: usize = 8;
-
-/// Partial sums take at most this many elements in all, where one of each is not more.
-const MAX_PARTIAL_LEN: usize = 1 << 22;
 
 /// With so few output channels in a group, the lanes are for pixels.
 const FEW_OUT_CHANNELS: usize = 4;
@@ -63,13 +60,17 @@ pub(crate) fn choose(plan: &Conv2dPlan) -> Algorithm {
         Algorithm::Auto if plan.kernel_set() == KernelSet::Scalar => Algorithm::Im2colGemm,
         Algorithm::Depthwise => Algorithm::Depthwise,
         Algorithm::Auto if group_oc <= FEW_OUT_CHANNELS && lanes::fits(g) => Algorithm::Depthwise,
+        Algorithm::Winograd if winograd::gradient_form(plan).is_some() => Algorithm::Winograd,
+        Algorithm::Auto if auto::winograd_gradient(plan) => Algorithm::Winograd,
         _ if direct::fits(g) => Algorithm::Direct,
         _ => Algorithm::Im2colGemm,
     };
     let Some(max) = options.max_workspace_bytes else { return wanted };
     // The naive one needs none.
     let fits = |&algorithm: &Algorithm| workspace_bytes(plan, algorithm) <= max;
-    [wanted, Algorithm::Im2colGemm].into_iter().find(fits).unwrap_or(Algorithm::Naive)
+    let direct = (wanted == Algorithm::Winograd && direct::fits(g)).then_some(Algorithm::Direct);
+    let candidates = [Some(wanted), direct, Some(Algorithm::Im2colGemm)];
+    candidates.into_iter().flatten().find(fits).unwrap_or(Algorithm::Naive)
 }
 
 /// The most bytes of workspace that an algorithm takes for a batch of any size in `f32`.
@@ -78,6 +79,7 @@ pub(crate) fn workspace_bytes(plan: &Conv2dPlan, algorithm: Algorithm) -> usize 
     let (own, shared) = match algorithm {
         Algorithm::Naive => return 0,
         Algorithm::Direct => Layout::new(plan, kernels).workspace_len(usize::MAX),
+        Algorithm::Winograd => winograd::gradient_workspace_len(plan, kernels),
         Algorithm::Depthwise => weight_grad_lanes::workspace_len(plan, kernels),
         _ => im2col_gemm::weights_workspace_len(plan),
     };
@@ -267,9 +269,8 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
         self.g.window().kernel_h * self.g.window().kernel_w
     }
 
-    /// Elements of the sums of a part: those of the taps, and those of the bias.
     fn part_len(&self) -> usize {
-        (self.channels * self.taps() + 1) * self.width()
+        self.parts().len()
     }
 
     /// How often pixels are summed over.
@@ -291,11 +292,20 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
         Pixels { images: image..image + 1, rows: first..(first + self.rows).min(self.g.out_h()) }
     }
 
+    fn parts(&self) -> Parts<'a, T> {
+        Parts {
+            kernels: self.kernels,
+            g: self.g,
+            groups: self.groups,
+            group_oc: self.group_oc,
+            channels: self.channels,
+            blocks: self.blocks,
+        }
+    }
+
     /// Parts of the pixels.
     fn segments(&self, n: usize) -> usize {
-        let parts = self.groups * self.blocks;
-        let fitting = (MAX_PARTIAL_LEN / (parts * self.part_len())).max(1);
-        PARTS.div_ceil(parts).min(fitting).min(self.steps(n))
+        self.parts().segments(self.steps(n))
     }
 
     /// The registers of a panel.
@@ -348,50 +358,7 @@ pub(crate) fn backward_weights<T: ConvScalar>(
         };
         scratch.columns.with(|scratch| part.run(sums, scratch));
     });
-    finish(layout, &*scratch.shared, gradients.update, dw, db);
-}
-
-/// Adds up the parts.
-fn finish<T: ConvScalar>(
-    layout: &Layout<'_, T>,
-    parts: &[T],
-    update: Update,
-    dw: ViewMut4<'_, T>,
-    db: Option<&mut [T]>,
-) {
-    let accumulate = update == Update::Accumulate;
-    let (lanes, width, part_len) = (layout.kernels.lanes, layout.width(), layout.part_len());
-    let (taps, patch) = (layout.taps(), layout.g.patch_len());
-    let all = layout.groups * layout.blocks * part_len;
-    let part = |group: usize, block: usize| &parts[(group * layout.blocks + block) * part_len..];
-    let dw = dw.into_data();
-    dw.par_chunks_exact_mut(layout.group_oc * patch).enumerate().for_each(|(group, dw)| {
-        dw.par_chunks_mut(lanes * patch).enumerate().for_each(|(i, dw)| {
-            for block in 0..layout.blocks {
-                let first = block * layout.channels;
-                let channels = layout.channels.min(layout.g.in_c() - first);
-                layout.kernels.grad_gather(Gather {
-                    sums: &part(group, block)[i * lanes..],
-                    parts: parts.len() / all,
-                    part_stride: all,
-                    sums_stride: width,
-                    taps: channels * taps,
-                    out_channels: dw.len() / patch,
-                    dw: &mut dw[first * taps..],
-                    dw_stride: patch,
-                    accumulate,
-                });
-            }
-        });
-    });
-    let Some(db) = db else { return };
-    for (i, db) in db.iter_mut().enumerate() {
-        let (group, oc) = (i / layout.group_oc, i % layout.group_oc);
-        let at = layout.channels * taps * width + oc;
-        let sums = part(group, 0)[at..].iter().step_by(all);
-        let sum = sums.fold(T::ZERO, |sum, &part| sum + part);
-        *db = if accumulate { *db + sum } else { sum };
-    }
+    layout.parts().finish(&*scratch.shared, gradients.update, dw, db);
 }
 
 /// Some channels of a group, over some of the pixels.

@@ -17,6 +17,7 @@ mod layout;
 mod phases;
 mod source;
 mod tiles;
+mod weights;
 
 use std::array::from_fn;
 use std::sync::{Mutex, PoisonError};
@@ -33,6 +34,7 @@ use crate::{Conv2dPlan, ConvScalar, Numerics, Workspace};
 pub(crate) use cost::gain;
 use layout::{Blocking, Layout};
 use tiles::{MAX_TILES, Tiles};
+pub(crate) use weights::{backward_weights, gradient_form, gradient_workspace_len};
 
 /// Tiles of a block that one thread runs.
 const BLOCK: usize = 48;

@@ -238,6 +238,46 @@ fn errors_stay_within_the_documented_bounds() {
     }
 }
 
+/// The bounds that `Numerics` documents for gradients by the weights, over many tiles.
+#[test]
+fn errors_of_gradients_by_weights_stay_within_the_documented_bounds() {
+    let same = Window::square(3).pad(1);
+    for (n, conv) in [
+        (3, Conv2d::new(70, 53, 50, 40, same)),
+        (9, Conv2d::new(5, 14, 13, 90, same)),
+        (2, Conv2d::new(66, 30, 31, 34, same.dilation(2).pad(2)).groups(2)),
+        (2, Conv2d::new(20, 40, 33, 24, Window::square(5).pad(2))),
+    ] {
+        let case = Case::new(n, conv);
+        let inputs = case.inputs::<f32>();
+        let (expected, _) = weights_reference(&case);
+        let mut ran = 0;
+        for set in KernelSet::available() {
+            for numerics in [Numerics::Fast, Numerics::Strict] {
+                for algorithm in [Algorithm::Auto, Algorithm::Direct, Algorithm::Winograd] {
+                    let options = Options::with_algorithm(algorithm).numerics(numerics);
+                    let Some(plan) = try_options(conv, options.kernels(set)) else { continue };
+                    let mut dw = Tensor4::full(inputs.w.shape(), f32::NAN);
+                    let (x, dy, out) = (inputs.x.view(), inputs.dy.view(), dw.view_mut());
+                    let mut workspace = Workspace::new();
+                    plan.backward_weights_into(x, dy, out, None, Update::Overwrite, &mut workspace)
+                        .expect("it fits");
+                    let error = relative_rms(dw.data(), expected.data());
+                    let bound = if numerics == Numerics::Strict { 2e-6 } else { 6e-6 };
+                    let gradient = plan.backward_weights_algorithm();
+                    assert!(
+                        error <= bound,
+                        "{error:e} by {gradient}: {} {case:?}",
+                        plan.describe()
+                    );
+                    ran += usize::from(gradient == Algorithm::Winograd);
+                }
+            }
+        }
+        assert!(ran >= 2, "only {ran} plans: {case:?}");
+    }
+}
+
 /// Sums and weights so large that im2col + GEMM cuts them, planes below and above those that it
 /// computes side by side, with groups and without.
 #[test]
@@ -304,6 +344,19 @@ fn all_forms_of_winograd_are_exact_in_f64() {
             let expected = naive.forward(x, w, bias, &mut workspace).expect("it fits");
             let error = relative_rms(y.data(), expected.data());
             assert!(error <= 1e-14, "{error:e}: {} {case:?}", plan.describe());
+            let gradient = |plan: &Conv2dPlan| {
+                let mut out = Outputs {
+                    y: Tensor4::zeros(y.shape()),
+                    dx: Tensor4::zeros(inputs.x.shape()),
+                    dw: Tensor4::full(inputs.w.shape(), f64::NAN),
+                    db: vec![f64::NAN; inputs.bias.len()],
+                };
+                weights(plan, &inputs, &mut out, Update::Overwrite, &mut Workspace::new());
+                out
+            };
+            let (dw, expected) = (gradient(&plan), gradient(&naive));
+            let error = relative_rms(dw.dw.data(), expected.dw.data());
+            assert!(error <= 1e-13, "{error:e} in dw: {} {case:?}", plan.describe());
             let description = plan.describe();
             let form = description.split("; ").find_map(|part| part.strip_prefix("as "));
             *ran.entry(form.expect("it names its form").to_owned()).or_default() += 1;

@@ -72,6 +72,8 @@ struct WinogradForm<T: 'static> {
     input: unsafe fn(&mut winograd::Input<'_, T>),
     output: unsafe fn(&mut winograd::Output<'_, '_, T>),
     filter: unsafe fn(&mut winograd::Filter<'_, T>),
+    output_grad: unsafe fn(&mut winograd::OutputGrad<'_, T>),
+    filter_grad: unsafe fn(&mut winograd::FilterGrad<'_, T>),
 }
 
 impl<T> Kernels<T> {
@@ -397,6 +399,8 @@ macro_rules! table {
                     input: input::<F, OUT, IN>,
                     output: output::<F, OUT, IN>,
                     filter: filter::<F, R, IN>,
+                    output_grad: output_grad::<F, OUT, IN>,
+                    filter_grad: filter_grad::<F, R, IN>,
                 }
             }
 

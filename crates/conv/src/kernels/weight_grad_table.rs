@@ -82,6 +82,22 @@ macro_rules! weight_grads {
         }
 
         $(#[$feature])?
+        unsafe fn output_grad<F: winograd::Points<IN>, const OUT: usize, const IN: usize>(
+            args: &mut winograd::OutputGrad<'_, $elem>,
+        ) {
+            // SAFETY: as above.
+            unsafe { winograd::output_grad::<$vector, F, OUT, IN>(args) }
+        }
+
+        $(#[$feature])?
+        unsafe fn filter_grad<F: winograd::Points<IN>, const R: usize, const IN: usize>(
+            args: &mut winograd::FilterGrad<'_, $elem>,
+        ) {
+            // SAFETY: as above.
+            unsafe { winograd::filter_grad::<$vector, F, R, IN>(args) }
+        }
+
+        $(#[$feature])?
         unsafe fn plane_of<const K: usize, const S: usize, const R: usize>(
             args: &mut lanes::PlaneWeights<'_, $elem>,
         ) {

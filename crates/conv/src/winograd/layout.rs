@@ -46,8 +46,16 @@ pub(super) struct Layout<'a, T: 'static> {
 
 impl<'a, T: ConvScalar> Layout<'a, T> {
     pub(super) fn new(plan: &'a Conv2dPlan, kernels: &'static Kernels<T>) -> Self {
+        Self::with_form(plan, kernels, plan.winograd_form().expect("the plan has chosen it"))
+    }
+
+    /// The sizes with another form than that of the forward pass.
+    pub(super) fn with_form(
+        plan: &'a Conv2dPlan,
+        kernels: &'static Kernels<T>,
+        form: Form,
+    ) -> Self {
         let g = plan.group_geometry();
-        let form = plan.winograd_form().expect("the plan has chosen it");
         let groups = plan.desc().groups;
         let group_oc = plan.desc().out_channels / groups;
         let width = kernels.lanes;
@@ -157,8 +165,9 @@ pub(super) struct Blocking<'a, T: 'static> {
     /// Registers of a panel.
     pub(super) cols: usize,
     panels: usize,
-    /// Elements between two points of a piece.
+    /// Elements between two points of a piece, and between two channels.
     pub(super) v_point: usize,
+    pub(super) v_channel: usize,
     /// Elements between the sums of two output channels, and of two points.
     m_row: usize,
     m_point: usize,
@@ -176,10 +185,25 @@ impl<'a, T: ConvScalar> Blocking<'a, T> {
             layout,
             cols,
             panels,
+            v_channel: cols * lanes,
             // A line more, as with the weights.
             v_point: layout.chunk * layout.phases.count() * cols * lanes + lanes,
             m_row,
             m_point: blocks * layout.width * m_row + lanes,
+        }
+    }
+
+    /// For so many tiles, whole registers of them, that stand side by side in a single piece for each
+    /// chunk; there are no sums.
+    pub(super) fn side_by_side(layout: &'a Layout<'a, T>, tiles: usize) -> Self {
+        Self {
+            layout,
+            cols: COLS,
+            panels: 1,
+            v_channel: tiles,
+            v_point: layout.chunk * tiles + layout.width,
+            m_row: 0,
+            m_point: 0,
         }
     }
 

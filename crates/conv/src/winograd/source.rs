@@ -124,7 +124,7 @@ impl<T: ConvScalar> Blocking<'_, T> {
             registers: panel.registers,
             v,
             point_stride: self.v_point,
-            channel_stride: self.cols * layout.width,
+            channel_stride: self.v_channel,
         });
     }
 
@@ -176,9 +176,9 @@ impl<T: ConvScalar> Blocking<'_, T> {
                     pad_left: 0,
                     sources: &sources,
                     registers: panel.registers,
-                    v: &mut v[(slot * panel.channels + first) * self.cols * layout.width..],
+                    v: &mut v[(slot * panel.channels + first) * self.v_channel..],
                     point_stride: self.v_point,
-                    channel_stride: self.cols * layout.width,
+                    channel_stride: self.v_channel,
                 });
             }
         }

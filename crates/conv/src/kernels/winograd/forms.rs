@@ -20,6 +20,10 @@ pub(crate) trait Points<const IN: usize> {
     unsafe fn output<V: Vector, const OUT: usize>(m: [V; IN]) -> [V; OUT];
     /// `G g`.
     unsafe fn filter<V: Vector, const R: usize>(g: [V; R]) -> [V; IN];
+    /// `A y`.
+    unsafe fn output_grad<V: Vector, const OUT: usize>(y: [V; OUT]) -> [V; IN];
+    /// `G^T u`.
+    unsafe fn filter_grad<V: Vector, const R: usize>(u: [V; IN]) -> [V; R];
 }
 
 /// The points {0, ±√2/2, ±√2, ∞}: with a = √2/2 and b = √2, and for three taps,
@@ -122,6 +126,37 @@ impl Points<6> for Six {
             [g[0], even.add(odd), even.sub(odd), even_b.add(odd_b), even_b.sub(odd_b), g[R - 1]]
         }
     }
+
+    #[inline(always)]
+    unsafe fn output_grad<V: Vector, const OUT: usize>(y: [V; OUT]) -> [V; 6] {
+        // SAFETY: the caller guarantees the CPU.
+        unsafe {
+            let [even, odd] = parts(y, A, 1.0);
+            let [even_b, odd_b] = parts(y, B, 1.0);
+            [y[0], even.add(odd), even.sub(odd), even_b.add(odd_b), even_b.sub(odd_b), y[OUT - 1]]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn filter_grad<V: Vector, const R: usize>([u0, u1, u2, u3, u4, u5]: [V; 6]) -> [V; R] {
+        // SAFETY: the caller guarantees the CPU.
+        unsafe {
+            let (a, b) = ([u1.add(u2), u1.sub(u2)], [u3.add(u4), u3.sub(u4)]);
+            let mut g = [u0; R];
+            let mut powers = (-2.0 / 3.0, 1.0 / 6.0);
+            for i in 0..R {
+                let first = a[i % 2];
+                let first = match i {
+                    0 => first.mul_add(splat(powers.0), u0),
+                    _ if i + 1 == R => first.mul_add(splat(powers.0), u5),
+                    _ => first.mul(splat(powers.0)),
+                };
+                g[i] = b[i % 2].mul_add(splat(powers.1), first);
+                powers = (powers.0 * A, powers.1 * B);
+            }
+            g
+        }
+    }
 }
 
 impl Points<4> for Four {
@@ -151,6 +186,32 @@ impl Points<4> for Four {
         unsafe {
             let [even, odd] = parts(g, 1.0, 0.5);
             [g[0], even.add(odd), even.sub(odd), g[R - 1]]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn output_grad<V: Vector, const OUT: usize>(y: [V; OUT]) -> [V; 4] {
+        // SAFETY: the caller guarantees the CPU.
+        unsafe {
+            let [even, odd] = parts(y, 1.0, 1.0);
+            [y[0], even.add(odd), even.sub(odd), splat::<V>(0.0).sub(y[OUT - 1])]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn filter_grad<V: Vector, const R: usize>([u0, u1, u2, u3]: [V; 4]) -> [V; R] {
+        // SAFETY: the caller guarantees the CPU.
+        unsafe {
+            let parts = [u1.add(u2), u1.sub(u2)].map(|part| part.mul(splat(0.5)));
+            let mut g = [u0; R];
+            for i in 0..R {
+                g[i] = match i {
+                    0 => u0.add(parts[0]),
+                    _ if i + 1 == R => u3.add(parts[i % 2]),
+                    _ => parts[i % 2],
+                };
+            }
+            g
         }
     }
 }

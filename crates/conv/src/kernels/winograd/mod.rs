@@ -11,12 +11,14 @@
 
 mod filter;
 mod forms;
+mod gradients;
 mod input;
 mod output;
 mod product;
 
 pub(crate) use filter::{Filter, filter};
 pub(crate) use forms::{Four, Points, Six};
+pub(crate) use gradients::{FilterGrad, OutputGrad, filter_grad, output_grad};
 pub(crate) use input::{Input, Source, input};
 pub(crate) use output::{Output, Segment, output};
 pub(crate) use product::{COLS, Product, product};
