@@ -1,20 +1,13 @@
 //! The program as its users run it.
 
+mod common;
+
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
 
+use common::{run, text};
 use serde_json::{Value, json};
 use tempfile::tempdir;
-
-fn run(args: &[&str]) -> Output {
-    let program = env!("CARGO_BIN_EXE_colonnade");
-    Command::new(program).args(args).output().expect("the program starts")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
 
 #[test]
 fn bad_arguments_and_files_are_errors_that_say_what_to_do() {

@@ -1,27 +1,26 @@
 //! `colonnade data` and `--data`, as users run them.
 
+mod common;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 use std::thread;
 
+use common::{colonnade, text};
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
 /// Runs with data sets fetched to, and looked for in, `home`.
 fn run(home: &Path, args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_colonnade"));
-    command.args(args).env("COLONNADE_DATA", home);
+    let mut command = colonnade(args);
+    command.env("COLONNADE_DATA", home);
     for proxy in ["http_proxy", "all_proxy", "ALL_PROXY"] {
         command.env_remove(proxy);
     }
     command.output().expect("the program starts")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 fn testdata(name: &str) -> std::path::PathBuf {

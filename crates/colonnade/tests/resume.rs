@@ -2,50 +2,17 @@
 
 #![cfg(feature = "bundled-mnist")]
 
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
+use common::{colonnade, fail, run, str, succeed, text};
 use dataset::Dataset;
 use safetensors::SafeTensors;
 use serde_json::Value;
 use tempfile::tempdir;
-
-fn colonnade(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_colonnade"));
-    command.args(args);
-    command
-}
-
-fn run(args: &[&str]) -> Output {
-    colonnade(args).output().expect("the program starts")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-#[track_caller]
-fn succeed(args: &[&str]) -> String {
-    let output = run(args);
-    assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
-    text(&output.stdout)
-}
-
-#[track_caller]
-fn fail(args: &[&str], code: i32, parts: &[&str]) {
-    let output = run(args);
-    let error = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{args:?}: {error}");
-    for part in parts {
-        assert!(error.contains(part), "{part}: {error}");
-    }
-    assert!(!error.contains("panicked"), "{error}");
-}
-
-fn str(path: &Path) -> &str {
-    path.to_str().expect("a plain path")
-}
 
 /// Weights, averages and moments, without the time that the run took.
 fn tensors(run: &Path) -> Vec<(String, Vec<u8>)> {

@@ -2,48 +2,19 @@
 
 #![cfg(feature = "bundled-mnist")]
 
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 use std::sync::OnceLock;
 
+use common::{fail, str, succeed};
 use image::{GrayImage, imageops};
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
-fn run(args: &[&str]) -> Output {
-    let program = env!("CARGO_BIN_EXE_colonnade");
-    Command::new(program).args(args).output().expect("the program starts")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-#[track_caller]
-fn succeed(args: &[&str]) -> String {
-    let output = run(args);
-    assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
-    let shown = text(&output.stdout);
-    assert!(!shown.contains('\u{1b}'), "colours where no terminal is: {shown}");
-    shown
-}
-
-#[track_caller]
-fn fail(args: &[&str], code: i32, expected: &str) {
-    let output = run(args);
-    let error = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{args:?}: {error}");
-    assert!(error.contains(expected), "{args:?}: {error}");
-    assert!(!error.contains("panicked"), "{error}");
-}
-
 fn json(text: &str) -> Value {
     serde_json::from_str(text).expect("JSON")
-}
-
-fn str(path: &Path) -> &str {
-    path.to_str().expect("a plain path")
 }
 
 /// A run that recognises most digits, trained once for all tests.
@@ -194,7 +165,7 @@ fn gradients_agree_or_the_program_fails() {
     let gradients = json(&shown)["gradients"].as_array().unwrap().clone();
     assert_eq!(gradients.len(), 7);
     assert!(gradients.iter().all(|g| g["relative"].as_f64().unwrap() <= 1e-7));
-    fail(&[&args[..], &["--limit", "1e-30"]].concat(), 1, "affine1.weight");
+    fail(&[&args[..], &["--limit", "1e-30"]].concat(), 1, &["affine1.weight"]);
 }
 
 #[test]
@@ -206,27 +177,31 @@ fn what_can_not_be_done_says_what_to_do() {
     let sheet = path("sheet.png");
     GrayImage::from_pixel(30, 30, image::Luma([255])).save(&sheet).unwrap();
     for command in ["filters", "features", "report"] {
-        fail(&[command, "--run", str(&missing)], 1, "name the folder that `colonnade train` left");
-        fail(&[command], 2, "--run <DIR>");
+        fail(
+            &[command, "--run", str(&missing)],
+            1,
+            &["name the folder that `colonnade train` left"],
+        );
+        fail(&[command], 2, &["--run <DIR>"]);
     }
     let run = str(&run);
-    fail(&["features", "--run", run, "--layer", "relu1"], 1, "conv1, affine1, affine2");
-    fail(&["features", "--run", run, "--image", "10000"], 1, "10000");
-    fail(&["predict", "--run", run, str(&missing)], 1, "can't open the picture");
-    fail(&["predict", "--run", run, str(&empty)], 1, "neither PNG nor JPEG");
-    fail(&["predict", "--run", run, str(&sheet)], 1, "there is nothing on it");
-    fail(&["predict", "--run", run], 2, "<IMAGE>...");
-    fail(&["gradcheck", "--model", "simple-convnt"], 2, "simple-convnet");
-    fail(&["reprot"], 2, "report");
+    fail(&["features", "--run", run, "--layer", "relu1"], 1, &["conv1, affine1, affine2"]);
+    fail(&["features", "--run", run, "--image", "10000"], 1, &["10000"]);
+    fail(&["predict", "--run", run, str(&missing)], 1, &["can't open the picture"]);
+    fail(&["predict", "--run", run, str(&empty)], 1, &["neither PNG nor JPEG"]);
+    fail(&["predict", "--run", run, str(&sheet)], 1, &["there is nothing on it"]);
+    fail(&["predict", "--run", run], 2, &["<IMAGE>..."]);
+    fail(&["gradcheck", "--model", "simple-convnt"], 2, &["simple-convnet"]);
+    fail(&["reprot"], 2, &["report"]);
 
     // A run that has not come to its first epoch, and one of a network that is not known.
     let young = path("young");
     fs::create_dir(&young).unwrap();
     let config = fs::read_to_string(Path::new(run).join("config.json")).unwrap();
     fs::write(young.join("config.json"), &config).unwrap();
-    fail(&["report", "--run", str(&young)], 1, "no trained weights yet");
+    fail(&["report", "--run", str(&young)], 1, &["no trained weights yet"]);
     fs::write(young.join("config.json"), config.replace("simple-convnet", "other")).unwrap();
-    fail(&["report", "--run", str(&young)], 1, "there is no model other");
+    fail(&["report", "--run", str(&young)], 1, &["there is no model other"]);
     fs::write(young.join("config.json"), "{").unwrap();
-    fail(&["report", "--run", str(&young)], 1, "not the settings of a run");
+    fail(&["report", "--run", str(&young)], 1, &["not the settings of a run"]);
 }

@@ -2,25 +2,14 @@
 
 #![cfg(feature = "bundled-mnist")]
 
+mod common;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use common::{colonnade, run, text};
 use tempfile::tempdir;
-
-fn colonnade(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_colonnade"));
-    command.args(args);
-    command
-}
-
-fn run(args: &[&str]) -> Output {
-    colonnade(args).output().expect("the program starts")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
 
 /// Trains for one epoch on the first images.
 fn train(out: &Path, more: &[&str]) -> Output {

@@ -11,14 +11,14 @@
 
 use std::ops::Range;
 
-use im2col::{ConvGeometry, Padding};
+use im2col::ConvGeometry;
 use rayon::prelude::*;
 
 use crate::call::{Call, keep_threads_busy};
 use crate::filters::Filters;
-use crate::kernels::lanes::Rows;
 use crate::kernels::{Area, Kernels, Pool};
 use crate::out::Out;
+use crate::reading::Reading;
 use crate::{Conv2dPlan, ConvScalar, Workspace};
 
 /// How many elements of rows are copied at a time: a quarter of a second-level cache of 1 MiB.
@@ -48,14 +48,7 @@ struct Layout<'a, T: 'static> {
     width: usize,
     /// Tiles of output channels in a group.
     blocks: usize,
-    /// Whether rows are copied first.
-    copied: bool,
-    /// Columns of a copied row that have the same place within a stride.
-    phase: usize,
-    /// Places within a stride that a kernel reads.
-    places: usize,
-    /// Rows of the input from one copied row to the next.
-    copied_step: usize,
+    reading: Reading<'a>,
     /// Output rows that are computed together.
     band_rows: usize,
     /// Output rows that are computed before they are pooled, an even number.
@@ -65,36 +58,16 @@ struct Layout<'a, T: 'static> {
 impl<'a, T: ConvScalar> Layout<'a, T> {
     fn new(plan: &'a Conv2dPlan, kernels: &'static Kernels<T>) -> Self {
         let g = plan.group_geometry();
-        let window = g.window();
         let groups = plan.desc().groups;
         let group_oc = plan.desc().out_channels / groups;
         let vectors = if group_oc > kernels.lanes { 2 } else { 1 };
         let width = vectors * kernels.lanes;
-        let copied = window.padding != Padding::default() || window.stride_w != 1;
-        let padded = g.in_w() + window.padding.left + window.padding.right;
-        // A kernel of one row or column skips what it strides over.
-        let places = if window.kernel_w == 1 { 1 } else { window.stride_w };
-        let copied_step = if window.kernel_h == 1 { window.stride_h } else { 1 };
-        let phase = padded.div_ceil(window.stride_w).next_multiple_of(kernels.lanes);
-        let row_len = g.in_c() * phase * places * (window.stride_h / copied_step);
+        let reading = Reading::new(g, kernels.lanes);
+        let row_len = g.in_c() * reading.copied_row_stride();
         let band_rows = (BAND_LEN / row_len.max(1)).clamp(1, g.out_h());
         let pool_rows = (POOL_LEN / (width * g.out_w())).clamp(2, g.out_h().max(2)) / 2 * 2;
         let blocks = group_oc.div_ceil(width);
-        Self {
-            kernels,
-            g,
-            groups,
-            group_oc,
-            vectors,
-            width,
-            blocks,
-            copied,
-            phase,
-            places,
-            copied_step,
-            band_rows,
-            pool_rows,
-        }
+        Self { kernels, g, groups, group_oc, vectors, width, blocks, reading, band_rows, pool_rows }
     }
 
     /// The layout of a pass that ends in a pool, whose bands have an even number of rows, if it is one.
@@ -113,36 +86,14 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
         if pool { (self.g.out_h() / 2) * (self.g.out_w() / 2) } else { self.g.out_plane_len() }
     }
 
-    /// Copied rows under so many output rows.
-    fn in_rows(&self, out_rows: usize) -> usize {
-        let window = self.g.window();
-        ((out_rows - 1) * window.stride_h + (window.kernel_h - 1) * window.dilation_h)
-            / self.copied_step
-            + 1
-    }
-
     /// Elements of the packed weights of one tile of output channels.
     fn packed_len(&self) -> usize {
         self.g.patch_len() * self.width
     }
 
-    /// Elements of a copied row.
-    fn pitch(&self) -> usize {
-        self.places * self.phase
-    }
-
-    /// Elements from one channel to the next where so many rows of each are copied.
-    fn channel_stride(&self, in_rows: usize) -> usize {
-        // An odd number of registers: at a distance that a power of two divides, channels would
-        // contend for the same few lines of the first-level cache.
-        let len = in_rows * self.pitch();
-        if (len / self.kernels.lanes).is_multiple_of(2) { len + self.kernels.lanes } else { len }
-    }
-
     /// Elements of the copied rows of a band.
     fn band_len(&self) -> usize {
-        let in_rows = self.in_rows(self.band_rows);
-        if self.copied { self.g.in_c() * self.channel_stride(in_rows) } else { 0 }
+        self.reading.band_len(self.band_rows, self.g.in_c())
     }
 
     /// The channels of a group that a tile of output channels takes.
@@ -257,30 +208,21 @@ impl<T: ConvScalar> Task<'_, T> {
         mut unpooled: Option<&mut [T]>,
         mut out: Out<'_, T>,
     ) {
-        let (g, window) = (layout.g, layout.g.window());
+        let g = layout.g;
         // A pool drops an odd last row.
         let out_h = if unpooled.is_some() { g.out_h() / 2 * 2 } else { g.out_h() };
+        let reading = &layout.reading;
         let mut kernel_cols = [0; MAX_KERNEL_W];
-        for (kw, place) in kernel_cols.iter_mut().enumerate().take(window.kernel_w) {
-            let col = kw * window.dilation_w;
-            *place = col % window.stride_w * layout.phase + col / window.stride_w;
-        }
-        let kernel_cols = &kernel_cols[..window.kernel_w];
+        let kernel_cols = reading.kernel_cols(&mut kernel_cols);
         for top in (0..out_h).step_by(layout.band_rows) {
             let rows = top..(top + layout.band_rows).min(out_h);
-            let first_row = rows.start * window.stride_h;
-            let source = if layout.copied {
-                let in_rows = layout.in_rows(rows.len());
-                copy_rows(layout, self.x, first_row, in_rows, band);
-                let (channel_stride, pitch) = (layout.channel_stride(in_rows), layout.pitch());
-                let step = window.stride_h / layout.copied_step * pitch;
-                Source { x: &*band, channel_stride, pitch, step, kernel_cols, rows }
+            let x = if reading.copied {
+                reading.copy(layout.kernels, self.x, &rows, band);
+                &*band
             } else {
-                let first = (first_row * g.in_w()).min(self.x.len());
-                let (channel_stride, pitch) = (g.in_h() * g.in_w(), g.in_w());
-                let (x, step) = (&self.x[first..], window.stride_h * pitch);
-                Source { x, channel_stride, pitch, step, kernel_cols, rows }
+                &self.x[(rows.start * reading.row_stride()).min(self.x.len())..]
             };
+            let source = Source { x, kernel_cols, rows };
             self.blocks(layout, &source, unpooled.as_deref_mut(), out.reborrow());
         }
     }
@@ -333,22 +275,22 @@ impl<T: ConvScalar> Task<'_, T> {
         rows: Range<usize>,
         (y, y_stride): (&mut [T], usize),
     ) {
-        let (window, out_w) = (layout.g.window(), layout.g.out_w());
+        let (window, reading, out_w) = (layout.g.window(), &layout.reading, layout.g.out_w());
         let (mut area_rows, mut area_cols) = (rows.len(), out_w);
         let single = (window.kernel_h, window.kernel_w) == (1, 1);
-        if single && source.step == out_w {
+        if single && reading.row_stride() == out_w {
             // Rows follow one another without a gap: they are one.
             (area_rows, area_cols) = (1, area_rows * area_cols);
         }
-        let first = (rows.start - source.rows.start) * source.step;
+        let first = (rows.start - source.rows.start) * reading.row_stride();
         layout.kernels.direct(Area {
             x: &source.x[first.min(source.x.len())..],
             channels: layout.g.in_c(),
-            channel_stride: source.channel_stride,
+            channel_stride: reading.channel_stride(source.rows.len()),
             kernel_rows: window.kernel_h,
-            kernel_row_stride: window.dilation_h * source.pitch,
+            kernel_row_stride: reading.kernel_row_stride(),
             kernel_cols: source.kernel_cols,
-            row_stride: source.step,
+            row_stride: reading.row_stride(),
             w: &self.packed[block * layout.packed_len()..][..layout.packed_len()],
             bias: &self.bias[block * layout.width..][..layout.width],
             vectors: layout.vectors,
@@ -367,40 +309,7 @@ impl<T: ConvScalar> Task<'_, T> {
 struct Source<'a, T> {
     /// The input from under the first of the rows on.
     x: &'a [T],
-    /// Elements from one channel to the next.
-    channel_stride: usize,
-    /// Elements from one row of the input to the next.
-    pitch: usize,
-    /// Elements that the window moves on by from one row of the output to the next.
-    step: usize,
     /// Where the columns of the window stand in a row.
     kernel_cols: &'a [usize],
     rows: Range<usize>,
-}
-
-/// Copies the rows under some output rows, all channels, into `band`.
-fn copy_rows<T: ConvScalar>(
-    layout: &Layout<'_, T>,
-    x: &[T],
-    first: usize,
-    rows: usize,
-    band: &mut [T],
-) {
-    let window = layout.g.window();
-    layout.kernels.copy_rows(Rows {
-        x,
-        channels: layout.g.in_c(),
-        in_h: layout.g.in_h(),
-        in_w: layout.g.in_w(),
-        rows,
-        first,
-        step: layout.copied_step,
-        top: window.padding.top,
-        left: window.padding.left,
-        stride: window.stride_w,
-        places: layout.places,
-        phase: layout.phase,
-        band,
-        band_stride: layout.channel_stride(rows),
-    });
 }

@@ -37,6 +37,17 @@ pub(crate) fn fits(g: &ConvGeometry) -> bool {
     (1..=MAX_TAPS).contains(&g.patch_len())
 }
 
+/// Whether a channel that stands alone can be read in place, as the kernels for whole planes do.
+pub(crate) fn reads_planes<T>(g: &ConvGeometry) -> bool {
+    let window = g.window();
+    g.in_c() == 1
+        && window.kernel_h == window.kernel_w
+        && window.stride_h == window.stride_w
+        && (window.dilation_h, window.dilation_w) == (1, 1)
+        && window.padding.left.max(window.padding.right) < window.kernel_w
+        && Plane::<T>::serves(window.kernel_h, window.stride_h)
+}
+
 /// How a plan runs on a table of kernels.
 struct Layout<'a, T: 'static> {
     kernels: &'static Kernels<T>,
@@ -71,13 +82,7 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
         let groups = plan.desc().groups;
         let group_oc = plan.desc().out_channels / groups;
         let rows = if group_oc == 1 { 1 } else { kernels.lanes_rows };
-        let planes = g.in_c() == 1
-            && group_oc == 1
-            && window.kernel_h == window.kernel_w
-            && window.stride_h == window.stride_w
-            && (window.dilation_h, window.dilation_w) == (1, 1)
-            && window.padding.left.max(window.padding.right) < window.kernel_w
-            && Plane::<T>::serves(window.kernel_h, window.stride_h);
+        let planes = group_oc == 1 && reads_planes::<T>(g);
         let copied = window.stride_w != 1 || window.padding != Padding::default();
         let padded = g.in_w() + window.padding.left + window.padding.right;
         let phase = padded.div_ceil(window.stride_w).next_multiple_of(kernels.lanes);

@@ -57,6 +57,7 @@ pub mod naive;
 mod out;
 mod plan;
 mod pool;
+mod reading;
 mod run;
 mod scalar;
 mod weight_grad;

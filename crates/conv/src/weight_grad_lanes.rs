@@ -10,8 +10,9 @@ use tensor4::ViewMut4;
 
 use crate::kernels::lanes::{MARGIN, Plane, PlaneWeights};
 use crate::kernels::{Kernels, PlaneGrad};
-use crate::lanes::MAX_TAPS;
-use crate::weight_grad::{Gradients, Reading};
+use crate::lanes::{MAX_TAPS, reads_planes};
+use crate::reading::Reading;
+use crate::weight_grad::{Gradients, add_up};
 use crate::{Conv2dPlan, ConvScalar, Update, Workspace};
 
 /// How many elements of input are summed over at a time, about: a quarter of a first-level cache,
@@ -40,14 +41,7 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
     fn new(plan: &'a Conv2dPlan, kernels: &'static Kernels<T>) -> Self {
         let g = plan.group_geometry();
         let reading = Reading::new(g, kernels.lanes);
-        let window = g.window();
-        let planes = g.in_c() == 1
-            && g.out_w() >= kernels.lanes
-            && window.kernel_h == window.kernel_w
-            && window.stride_h == window.stride_w
-            && (window.dilation_h, window.dilation_w) == (1, 1)
-            && window.padding.left.max(window.padding.right) < window.kernel_w
-            && Plane::<T>::serves(window.kernel_h, window.stride_h);
+        let planes = g.out_w() >= kernels.lanes && reads_planes::<T>(g);
         let row_len = (g.in_c() * reading.row_stride()).max(1);
         let fitting = if planes { usize::MAX } else { BAND_LEN / row_len };
         let rows = fitting.min(PIXELS / g.out_w()).clamp(1, g.out_h());
@@ -138,20 +132,14 @@ pub(crate) fn backward_weights<T: ConvScalar>(
 
     let parts = &*scratch.shared;
     let accumulate = gradients.update == Update::Accumulate;
-    let add_up = |to: &mut [T], at: usize| {
-        for (i, to) in to.iter_mut().enumerate() {
-            let sums = parts[at + i..].iter().step_by(groups * part_len);
-            let sum = sums.fold(T::ZERO, |sum, &part| sum + part);
-            *to = if accumulate { *to + sum } else { sum };
-        }
-    };
+    let all = groups * part_len;
     let dw_len = layout.group_oc * plan.group_geometry().patch_len();
     for (group, dw) in dw.into_data().chunks_exact_mut(dw_len).enumerate() {
-        add_up(dw, group * part_len);
+        add_up(&parts[group * part_len..], all, dw, accumulate);
     }
     if let Some(db) = db {
         for (group, db) in db.chunks_exact_mut(layout.group_oc).enumerate() {
-            add_up(db, group * part_len + dw_len);
+            add_up(&parts[group * part_len + dw_len..], all, db, accumulate);
         }
     }
 }

@@ -6,8 +6,8 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::{
-    Case, Outputs, all_options, assert_sums, dx_slack, seeded, slack, try_options, weights,
-    weights_slack, wide_case,
+    Case, Outputs, all_options, assert_sums, dx_slack, on_every_set, seeded, slack, try_options,
+    weights, weights_slack, wide_case,
 };
 use conv::{
     Algorithm, Conv2d, Conv2dPlan, ConvError, Epilogue, KernelSet, Numerics, Options, Update,
@@ -42,87 +42,49 @@ fn reference_dx(case: &Case) -> Tensor4<f64> {
     dx
 }
 
-/// What runs are counted by.
-fn key(options: &Options) -> (&'static str, &'static str, bool) {
-    let set = options.kernels.expect("given").name();
-    (options.algorithm.name(), set, options.numerics == Numerics::Strict)
-}
-
 #[test]
 fn every_algorithm_on_every_set_is_naive() {
-    let mut runner = TestRunner::new(seeded());
-    let wanted: Vec<_> = KernelSet::available()
-        .into_iter()
-        .flat_map(all_options)
-        .filter(|options| options.algorithm != Algorithm::Naive)
-        .collect();
-    let mut ran: BTreeMap<_, usize> = BTreeMap::new();
     let mut gradients: BTreeMap<(String, &str), usize> = BTreeMap::new();
     let mut workspace = Workspace::new();
-    let enough = |ran: &BTreeMap<_, usize>| {
-        wanted.iter().all(|options| ran.get(&key(options)).is_some_and(|&n| n >= CASES))
-    };
-    for _ in 0..10 * CASES {
-        if enough(&ran) {
-            break;
-        }
-        let case = wide_case().new_tree(&mut runner).expect("most cases fit").current();
-        let inputs = case.inputs::<f32>();
-        let (expected, expected_dx) = (reference(&case), reference_dx(&case));
-        for &options in &wanted {
-            let Some(plan) = try_options(case.conv, options) else { continue };
-            let runs = ran.entry(key(&options)).or_default();
-            if *runs >= CASES {
-                continue;
-            }
-            *runs += 1;
-            let mut y = Tensor4::full(expected.shape(), f32::NAN);
-            let (x, w) = (inputs.x.view(), inputs.w.view());
-            plan.forward_into(x, w, Some(&inputs.bias), y.view_mut(), &mut workspace)
-                .expect("it fits");
-            let error = relative_rms(y.data(), expected.data());
-            // Few terms may cancel by chance; the bounds of the documentation are for many.
-            let bound = 1e-6 * slack(&plan) as f64;
-            assert!(error <= bound, "{error:e}: {} {case:?}", plan.describe());
+    let prepare = |case: &Case| Some((case.inputs::<f32>(), reference(case), reference_dx(case)));
+    on_every_set(CASES, prepare, |case, (inputs, expected, expected_dx), plan| {
+        let mut y = Tensor4::full(expected.shape(), f32::NAN);
+        let (x, w) = (inputs.x.view(), inputs.w.view());
+        plan.forward_into(x, w, Some(&inputs.bias), y.view_mut(), &mut workspace).expect("it fits");
+        let error = relative_rms(y.data(), expected.data());
+        // Few terms may cancel by chance; the bounds of the documentation are for many.
+        let bound = 1e-6 * slack(plan) as f64;
+        assert!(error <= bound, "{error:e}: {} {case:?}", plan.describe());
 
-            let mut dx = Tensor4::full(expected_dx.shape(), f32::NAN);
-            plan.backward_data_into(w, inputs.dy.view(), dx.view_mut(), &mut workspace)
-                .expect("it fits");
-            let error = relative_rms(dx.data(), expected_dx.data());
-            let bound = 1e-6 * dx_slack(&plan) as f64;
-            assert!(error <= bound, "dx: {error:e}: {} {case:?}", plan.describe());
-            let description = plan.describe();
-            let (_, of_data) = description.split_once("by the data: ").expect("it says so");
-            let phases = if of_data.contains('+') { "phases" } else { "one" };
-            let first = of_data.split(' ').next().expect("a word").to_owned();
-            *gradients.entry((first, phases)).or_default() += 1;
+        let mut dx = Tensor4::full(expected_dx.shape(), f32::NAN);
+        plan.backward_data_into(w, inputs.dy.view(), dx.view_mut(), &mut workspace)
+            .expect("it fits");
+        let error = relative_rms(dx.data(), expected_dx.data());
+        let bound = 1e-6 * dx_slack(plan) as f64;
+        assert!(error <= bound, "dx: {error:e}: {} {case:?}", plan.describe());
+        let description = plan.describe();
+        let (_, of_data) = description.split_once("by the data: ").expect("it says so");
+        let phases = if of_data.contains('+') { "phases" } else { "one" };
+        let first = of_data.split(' ').next().expect("a word").to_owned();
+        *gradients.entry((first, phases)).or_default() += 1;
 
-            let packed = plan.pack_weights(w).expect("it fits");
-            for epilogue in [Epilogue::None, Epilogue::Relu] {
-                let expected: Vec<f32> = match epilogue {
-                    Epilogue::Relu => y.data().iter().map(|&y| y.max(0.0)).collect(),
-                    _ => y.data().to_vec(),
-                };
-                let mut other = Tensor4::full(y.shape(), f32::NAN);
-                let bias = Some(&inputs.bias[..]);
-                plan.forward_fused_into(x, w, bias, epilogue, other.view_mut(), &mut workspace)
-                    .expect("it fits");
-                assert_eq!(other.data(), expected, "{epilogue:?} {} {case:?}", plan.describe());
-                other.fill(f32::NAN);
-                plan.forward_packed_into(
-                    x,
-                    &packed,
-                    bias,
-                    epilogue,
-                    other.view_mut(),
-                    &mut workspace,
-                )
+        let packed = plan.pack_weights(w).expect("it fits");
+        for epilogue in [Epilogue::None, Epilogue::Relu] {
+            let expected: Vec<f32> = match epilogue {
+                Epilogue::Relu => y.data().iter().map(|&y| y.max(0.0)).collect(),
+                _ => y.data().to_vec(),
+            };
+            let mut other = Tensor4::full(y.shape(), f32::NAN);
+            let bias = Some(&inputs.bias[..]);
+            plan.forward_fused_into(x, w, bias, epilogue, other.view_mut(), &mut workspace)
                 .expect("it fits");
-                assert_eq!(other.data(), expected, "packed {} {case:?}", plan.describe());
-            }
+            assert_eq!(other.data(), expected, "{epilogue:?} {} {case:?}", plan.describe());
+            other.fill(f32::NAN);
+            plan.forward_packed_into(x, &packed, bias, epilogue, other.view_mut(), &mut workspace)
+                .expect("it fits");
+            assert_eq!(other.data(), expected, "packed {} {case:?}", plan.describe());
         }
-    }
-    assert!(enough(&ran), "not every algorithm ran {CASES} times on every set: {ran:?}");
+    });
     for algorithm in ["direct", "winograd", "depthwise"] {
         for phases in ["one", "phases"] {
             let count = gradients.get(&(algorithm.to_owned(), phases));
@@ -133,56 +95,31 @@ fn every_algorithm_on_every_set_is_naive() {
 
 #[test]
 fn gradients_by_weights_are_naive_on_every_set() {
-    let mut runner = TestRunner::new(seeded());
-    let wanted: Vec<_> = KernelSet::available()
-        .into_iter()
-        .flat_map(all_options)
-        .filter(|options| options.algorithm != Algorithm::Naive)
-        .collect();
-    let mut ran: BTreeMap<_, usize> = BTreeMap::new();
     let mut workspace = Workspace::new();
-    let enough = |ran: &BTreeMap<_, usize>| {
-        wanted.iter().all(|options| ran.get(&key(options)).is_some_and(|&n| n >= CASES))
-    };
-    for _ in 0..10 * CASES {
-        if enough(&ran) {
-            break;
-        }
-        let case = wide_case().new_tree(&mut runner).expect("most cases fit").current();
-        let inputs = case.inputs::<f32>();
-        let mut expected: Option<(Tensor4<f64>, Vec<f32>)> = None;
-        for &options in &wanted {
-            let runs = ran.entry(key(&options)).or_default();
-            if *runs >= CASES {
-                continue;
-            }
-            let Some(plan) = try_options(case.conv, options) else { continue };
-            *runs += 1;
-            let (dw, db) = expected.get_or_insert_with(|| weights_reference(&case));
-            let mut out = Outputs {
-                y: Tensor4::full(inputs.dy.shape(), f32::NAN),
-                dx: Tensor4::full(inputs.x.shape(), f32::NAN),
-                dw: Tensor4::full(inputs.w.shape(), f32::NAN),
-                db: vec![f32::NAN; inputs.bias.len()],
-            };
-            weights(&plan, &inputs, &mut out, Update::Overwrite, &mut workspace);
-            let what = plan.describe();
-            let bound = 1e-6 * weights_slack(&plan) as f64;
-            let error = relative_rms(out.dw.data(), dw.data());
-            assert!(error <= bound, "{error:e} in dw: {what} {case:?}");
-            let pixels = case.terms()[3];
-            assert_sums(&format!("db: {what} {case:?}"), &out.db, db, pixels);
+    let prepare = |case: &Case| Some((case.inputs::<f32>(), weights_reference(case)));
+    on_every_set(CASES, prepare, |case, (inputs, (dw, db)), plan| {
+        let mut out = Outputs {
+            y: Tensor4::full(inputs.dy.shape(), f32::NAN),
+            dx: Tensor4::full(inputs.x.shape(), f32::NAN),
+            dw: Tensor4::full(inputs.w.shape(), f32::NAN),
+            db: vec![f32::NAN; inputs.bias.len()],
+        };
+        weights(plan, inputs, &mut out, Update::Overwrite, &mut workspace);
+        let what = plan.describe();
+        let bound = 1e-6 * weights_slack(plan) as f64;
+        let error = relative_rms(out.dw.data(), dw.data());
+        assert!(error <= bound, "{error:e} in dw: {what} {case:?}");
+        let pixels = case.terms()[3];
+        assert_sums(&format!("db: {what} {case:?}"), &out.db, db, pixels);
 
-            if plan.backward_weights_algorithm() == Algorithm::Im2colGemm {
-                continue; // Its sums begin with what was there, and round otherwise.
-            }
-            let once = out.dw.clone();
-            weights(&plan, &inputs, &mut out, Update::Accumulate, &mut workspace);
-            let twice = once.map(|dw| dw + dw);
-            assert_eq!(out.dw.data(), twice.data(), "accumulated: {what} {case:?}");
+        if plan.backward_weights_algorithm() == Algorithm::Im2colGemm {
+            return; // Its sums begin with what was there, and round otherwise.
         }
-    }
-    assert!(enough(&ran), "not every algorithm ran {CASES} times on every set: {ran:?}");
+        let once = out.dw.clone();
+        weights(plan, inputs, &mut out, Update::Accumulate, &mut workspace);
+        let twice = once.map(|dw| dw + dw);
+        assert_eq!(out.dw.data(), twice.data(), "accumulated: {what} {case:?}");
+    });
 }
 
 /// The naive gradients in f64 of the inputs in f32.

@@ -2,9 +2,10 @@
 
 mod common;
 
-use std::collections::BTreeMap;
-
-use common::{Case, Inputs, all_options, large_cases, plan, plans, seeded, try_options, wide_case};
+use common::{
+    Case, Inputs, all_options, large_cases, on_every_set, plan, plans, seeded, try_options,
+    wide_case,
+};
 use conv::{
     Algorithm, Conv2d, Conv2dPlan, ConvError, ConvScalar, Epilogue, KernelSet, Options, Workspace,
 };
@@ -104,41 +105,18 @@ fn pools(conv: Conv2d) -> bool {
 
 #[test]
 fn every_algorithm_on_every_set_pools_what_it_computes() {
-    let mut runner = TestRunner::new(seeded());
-    let wanted: Vec<_> = KernelSet::available()
-        .into_iter()
-        .flat_map(all_options)
-        .filter(|options| options.algorithm != Algorithm::Naive)
-        .collect();
-    let mut ran: BTreeMap<_, usize> = BTreeMap::new();
     let mut workspace = Workspace::new();
-    for _ in 0..10 * CASES {
-        if wanted.iter().enumerate().all(|(i, _)| ran.get(&i).is_some_and(|&n| n >= CASES)) {
-            break;
-        }
-        let case = wide_case().new_tree(&mut runner).expect("most cases fit").current();
-        if !pools(case.conv) {
-            continue;
-        }
+    let prepare = |case: &Case| {
         let inputs = case.inputs::<f32>();
-        let naive = one_by_one(&case.plan(Algorithm::Naive), &inputs);
-        for (i, &options) in wanted.iter().enumerate() {
-            let Some(plan) = try_options(case.conv, options) else { continue };
-            let runs = ran.entry(i).or_default();
-            if *runs >= CASES {
-                continue;
-            }
-            *runs += 1;
-            assert_same(&format!("{case:?}"), &plan, &inputs, &mut workspace);
-            let (y, _) = at_once(&plan, &inputs, (false, false), &mut workspace);
-            let wide = |y: &[f32]| y.iter().map(|&y| f64::from(y)).collect::<Vec<_>>();
-            let error = relative_rms(&y, &wide(&naive.0));
-            assert!(error <= 1e-4, "{error:e}: {} {case:?}", plan.describe());
-        }
-    }
-    for (i, options) in wanted.iter().enumerate() {
-        assert!(ran.get(&i).is_some_and(|&n| n >= CASES), "{options:?} ran {:?}", ran.get(&i));
-    }
+        pools(case.conv).then(|| (one_by_one(&case.plan(Algorithm::Naive), &inputs), inputs))
+    };
+    on_every_set(CASES, prepare, |case, (naive, inputs), plan| {
+        assert_same(&format!("{case:?}"), plan, inputs, &mut workspace);
+        let (y, _) = at_once(plan, inputs, (false, false), &mut workspace);
+        let wide = |y: &[f32]| y.iter().map(|&y| f64::from(y)).collect::<Vec<_>>();
+        let error = relative_rms(&y, &wide(&naive.0));
+        assert!(error <= 1e-4, "{error:e}: {} {case:?}", plan.describe());
+    });
 }
 
 #[test]

@@ -50,7 +50,7 @@ impl Conv2dPlan {
     }
 
     /// The bytes of so many elements of each thread, shared, and of what is not yet in its place.
-    pub(super) fn workspace_bytes((own, shared): (usize, usize), interim: usize) -> usize {
+    pub(crate) fn workspace_bytes((own, shared): (usize, usize), interim: usize) -> usize {
         // Each piece of memory begins at a line of the cache.
         let begun = |len: usize| len + Workspace::<f32>::SPARE;
         let interim = if interim == 0 { 0 } else { begun(interim) };

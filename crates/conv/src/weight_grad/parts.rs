@@ -1,5 +1,7 @@
 //! Parts of the work with sums of their own, and how they are added up.
 
+use std::ops::Range;
+
 use im2col::ConvGeometry;
 use rayon::prelude::*;
 use tensor4::ViewMut4;
@@ -27,6 +29,20 @@ pub(crate) struct Parts<'a, T: 'static> {
     pub(crate) blocks: usize,
 }
 
+/// What one part sums over.
+pub(crate) struct Cut {
+    pub(crate) group: usize,
+    pub(crate) block: usize,
+    pub(crate) steps: Range<usize>,
+}
+
+impl Cut {
+    /// Whether the part also sums over the outputs alone: the first block does it for all.
+    pub(crate) fn has_bias(&self) -> bool {
+        self.block == 0
+    }
+}
+
 impl<T: ConvScalar> Parts<'_, T> {
     /// Output channels of a group in whole registers.
     pub(crate) fn width(&self) -> usize {
@@ -50,6 +66,44 @@ impl<T: ConvScalar> Parts<'_, T> {
         PARTS.div_ceil(parts).min(fitting).min(steps)
     }
 
+    /// The registers of output channels of one of so many panels that a group is cut into.
+    pub(crate) fn registers(&self, panel: usize, panels: usize) -> Range<usize> {
+        let vectors = self.width() / self.kernels.lanes;
+        panel * vectors / panels..(panel + 1) * vectors / panels
+    }
+
+    /// Output channels of the widest of so many panels.
+    pub(crate) fn panel_width(&self, panels: usize) -> usize {
+        (self.width() / self.kernels.lanes).div_ceil(panels) * self.kernels.lanes
+    }
+
+    /// Channels of a block.
+    pub(crate) fn block(&self, block: usize) -> Range<usize> {
+        let first = block * self.channels;
+        first..(first + self.channels).min(self.g.in_c())
+    }
+
+    /// Elements of all sums, where pixels are summed over in so many steps.
+    pub(crate) fn sums_len(&self, steps: usize) -> usize {
+        self.segments(steps) * self.groups * self.blocks * self.len()
+    }
+
+    /// Calls `f` with what each part sums over and its sums, in parallel.
+    pub(crate) fn for_each(
+        &self,
+        sums: &mut [T],
+        steps: usize,
+        f: impl Fn(Cut, &mut [T]) + Sync + Send,
+    ) {
+        let segments = self.segments(steps);
+        sums.par_chunks_exact_mut(self.len()).enumerate().for_each(|(i, sums)| {
+            let (i, block) = (i / self.blocks, i % self.blocks);
+            let (segment, group) = (i / self.groups, i % self.groups);
+            let steps = segment * steps / segments..(segment + 1) * steps / segments;
+            f(Cut { group, block, steps }, sums);
+        });
+    }
+
     /// Adds up the parts.
     pub(crate) fn finish(
         &self,
@@ -67,16 +121,15 @@ impl<T: ConvScalar> Parts<'_, T> {
         dw.par_chunks_exact_mut(self.group_oc * patch).enumerate().for_each(|(group, dw)| {
             dw.par_chunks_mut(lanes * patch).enumerate().for_each(|(i, dw)| {
                 for block in 0..self.blocks {
-                    let first = block * self.channels;
-                    let channels = self.channels.min(self.g.in_c() - first);
+                    let channels = self.block(block);
                     self.kernels.grad_gather(Gather {
                         sums: &part(group, block)[i * lanes..],
                         parts: sums.len() / all,
                         part_stride: all,
                         sums_stride: width,
-                        taps: channels * taps,
+                        taps: channels.len() * taps,
                         out_channels: dw.len() / patch,
-                        dw: &mut dw[first * taps..],
+                        dw: &mut dw[channels.start * taps..],
                         dw_stride: patch,
                         accumulate,
                     });
@@ -84,12 +137,16 @@ impl<T: ConvScalar> Parts<'_, T> {
             });
         });
         let Some(db) = db else { return };
-        for (i, db) in db.iter_mut().enumerate() {
-            let (group, oc) = (i / self.group_oc, i % self.group_oc);
-            let at = self.channels * taps * width + oc;
-            let sums = part(group, 0)[at..].iter().step_by(all);
-            let sum = sums.fold(T::ZERO, |sum, &part| sum + part);
-            *db = if accumulate { *db + sum } else { sum };
+        for (group, db) in db.chunks_exact_mut(self.group_oc).enumerate() {
+            add_up(&part(group, 0)[self.channels * taps * width..], all, db, accumulate);
         }
+    }
+}
+
+/// Adds up sums that begin `stride` after one another; overwrites `to` or accumulates.
+pub(crate) fn add_up<T: ConvScalar>(parts: &[T], stride: usize, to: &mut [T], accumulate: bool) {
+    for (i, to) in to.iter_mut().enumerate() {
+        let sum = parts[i..].iter().step_by(stride).fold(T::ZERO, |sum, &part| sum + part);
+        *to = if accumulate { *to + sum } else { sum };
     }
 }

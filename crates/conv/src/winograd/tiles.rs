@@ -60,6 +60,11 @@ impl Tiles {
         }
     }
 
+    /// All segments.
+    pub(super) fn segments(&self) -> &[Segment] {
+        &self.segments[..self.registers[..self.count].last().map_or(0, |register| register.last)]
+    }
+
     /// The registers from one on, at most so many.
     pub(super) fn registers(&self, first: usize, most: usize) -> &[Register] {
         &self.registers[first..self.count.min(first + most)]

@@ -9,14 +9,13 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
 use tensor4::ViewMut4;
 
 use super::layout::{Blocking, Layout};
 use super::tiles::Tiles;
 use crate::kernels::winograd::{COLS, FilterGrad, Form, OutputGrad, Segment};
 use crate::kernels::{Kernels, Panel, WeightGrad};
-use crate::weight_grad::{Gradients, Parts};
+use crate::weight_grad::{Cut, Gradients, Parts};
 use crate::{Conv2dPlan, ConvScalar, Workspace};
 
 /// Tiles that are summed over at a time: what a product reads of them at a point stays in the
@@ -49,8 +48,7 @@ struct Gradient<'a, T: 'static> {
     /// All tiles, and how many are summed over at a time.
     total: usize,
     size: usize,
-    /// Registers of output channels of a group, and the panels that they are cut into.
-    vectors: usize,
+    /// Panels that the output channels of a group are cut into.
     panels: usize,
 }
 
@@ -82,21 +80,16 @@ impl<'a, T: ConvScalar> Gradient<'a, T> {
         };
         let panels = layout.blocks.div_ceil(layout.kernels.grad_vectors);
         let blocking = Blocking::side_by_side(layout, size);
-        Self { layout, blocking, parts, total, size, vectors: layout.blocks, panels }
+        Self { layout, blocking, parts, total, size, panels }
     }
 
     fn steps(&self) -> usize {
         self.total.div_ceil(self.size)
     }
 
-    /// The registers of a panel.
-    fn panel(&self, panel: usize) -> Range<usize> {
-        panel * self.vectors / self.panels..(panel + 1) * self.vectors / self.panels
-    }
-
     /// Elements of the widest panel of a pixel.
     fn width(&self) -> usize {
-        self.vectors.div_ceil(self.panels) * self.layout.width
+        self.parts.panel_width(self.panels)
     }
 
     /// Elements of the gradients by the outputs that the tiles of an image lie in.
@@ -126,8 +119,7 @@ impl<'a, T: ConvScalar> Gradient<'a, T> {
             + points * (self.d_point() + self.u_point())
             // What is copied has been read before there are gradients.
             + self.panel_len().max(self.layout.band_len());
-        let parts = self.layout.groups * self.layout.chunks * self.parts.len();
-        (own, self.parts.segments(self.steps()) * parts)
+        (own, self.parts.sums_len(self.steps()))
     }
 }
 
@@ -142,19 +134,10 @@ pub(crate) fn backward_weights<T: ConvScalar>(
         let run = &Gradient::new(&layout, gradients.x.shape().n());
         let (own, shared) = run.workspace_len();
         let scratch = workspace.prepare(own, shared);
-        let (steps, with_bias) = (run.steps(), db.is_some());
-        let segments = run.parts.segments(steps);
-        scratch.shared.par_chunks_exact_mut(run.parts.len()).enumerate().for_each(|(i, sums)| {
-            let (i, chunk) = (i / layout.chunks, i % layout.chunks);
-            let (segment, group) = (i / layout.groups, i % layout.groups);
-            let part = Part {
-                run,
-                gradients,
-                group,
-                chunk,
-                steps: segment * steps / segments..(segment + 1) * steps / segments,
-                with_bias: with_bias && chunk == 0,
-            };
+        let with_bias = db.is_some();
+        run.parts.for_each(scratch.shared, run.steps(), |cut, sums| {
+            let with_bias = with_bias && cut.has_bias();
+            let part = Part { run, gradients, cut, with_bias };
             scratch.columns.with(|scratch| part.run(sums, scratch));
         });
         run.parts.finish(&*scratch.shared, gradients.update, dw, db);
@@ -165,9 +148,7 @@ pub(crate) fn backward_weights<T: ConvScalar>(
 struct Part<'a, T: 'static> {
     run: &'a Gradient<'a, T>,
     gradients: &'a Gradients<'a, T>,
-    group: usize,
-    chunk: usize,
-    steps: Range<usize>,
+    cut: Cut,
     with_bias: bool,
 }
 
@@ -183,17 +164,24 @@ impl<T: ConvScalar> Part<'_, T> {
         let (d, scratch) = scratch.split_at_mut(points * run.d_point());
         let (u, scratch) = scratch.split_at_mut(points * run.u_point());
         let mut tiles = Tiles::new();
-        for step in self.steps.clone() {
+        for step in self.cut.steps.clone() {
             let first = step * run.size;
             tiles.cut(layout, first..(first + run.size).min(run.total));
             for panel in 0..tiles.count.div_ceil(COLS) {
-                let piece = panel * layout.chunks + self.chunk;
+                let piece = panel * layout.chunks + self.cut.block;
                 let v = &mut v[panel * COLS * layout.width..];
-                blocking.transform_input(self.gradients.x, self.group, piece, &tiles, v, scratch);
+                blocking.transform_input(
+                    self.gradients.x,
+                    self.cut.group,
+                    piece,
+                    &tiles,
+                    v,
+                    scratch,
+                );
             }
-            let accumulate = step != self.steps.start;
+            let accumulate = step != self.cut.steps.start;
             for i in 0..run.panels {
-                let registers = run.panel(i);
+                let registers = run.parts.registers(i, run.panels);
                 let first = registers.start * layout.width;
                 let bias = if self.with_bias { &mut bias[first..] } else { &mut [] };
                 self.spread(&tiles, registers.clone(), scratch, d, bias);
@@ -202,7 +190,7 @@ impl<T: ConvScalar> Part<'_, T> {
                     form: layout.form,
                     u,
                     point_stride: run.u_point(),
-                    channels: layout.chunk_len(self.chunk),
+                    channels: layout.chunk_len(self.cut.block),
                     vectors: registers.len(),
                     sums: &mut sums[first..],
                     sums_stride: run.parts.width(),
@@ -227,9 +215,8 @@ impl<T: ConvScalar> Part<'_, T> {
         let width = registers.len() * layout.width;
         let [down, _] = layout.phases.dilation;
         let row = |s: &Segment| s.phase[0] + down * s.top;
-        let channel = self.group * layout.group_oc + first;
-        let segments = &tiles.segments[..tiles.registers(0, tiles.count)[tiles.count - 1].last];
-        for segments in segments.chunk_by(|a, b| a.image == b.image) {
+        let channel = self.cut.group * layout.group_oc + first;
+        for segments in tiles.segments().chunk_by(|a, b| a.image == b.image) {
             let top = segments.iter().map(row).min().unwrap_or(0).min(g.out_h());
             let bottom = segments.iter().map(row).max().unwrap_or(0) + (form.out() - 1) * down + 1;
             let rows = bottom.min(g.out_h()) - top;
@@ -263,7 +250,7 @@ impl<T: ConvScalar> Part<'_, T> {
     /// The sums of the products at every point.
     fn multiply(&self, tiles: &Tiles, vectors: usize, v: &[T], d: &[T], u: &mut [T]) {
         let (run, layout) = (self.run, self.run.layout);
-        let segments = &tiles.segments[..tiles.registers(0, tiles.count)[tiles.count - 1].last];
+        let cols = tiles.segments().iter().map(|s| s.tiles).sum();
         for point in 0..layout.form.points() {
             layout.kernels.weight_grad(WeightGrad {
                 x: &v[point * run.blocking.v_point..],
@@ -271,8 +258,8 @@ impl<T: ConvScalar> Part<'_, T> {
                 image_stride: 0,
                 rows: 1,
                 row_stride: 0,
-                cols: segments.iter().map(|s| s.tiles).sum(),
-                channels: layout.chunk_len(self.chunk),
+                cols,
+                channels: layout.chunk_len(self.cut.block),
                 channel_stride: run.blocking.v_channel,
                 kernel_rows: 1,
                 kernel_row_stride: 0,

@@ -9,7 +9,8 @@ use conv::{
 };
 use im2col::{Padding, Window};
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{RngSeed, TestRunner};
 use tensor4::{Tensor4, View4};
 use testkit::{tensor, values};
 
@@ -315,5 +316,38 @@ pub(crate) fn seeded() -> ProptestConfig {
         rng_seed: RngSeed::Fixed(1),
         failure_persistence: None,
         ..ProptestConfig::default()
+    }
+}
+
+/// Runs random convolutions until each algorithm but the naive one has run `cases` of them on each set; fails
+/// if too few serve one.
+///
+/// `prepare` makes what all plans of a convolution are compared with, or `None` to leave it out.
+pub(crate) fn on_every_set<P>(
+    cases: usize,
+    mut prepare: impl FnMut(&Case) -> Option<P>,
+    mut check: impl FnMut(&Case, &P, &Conv2dPlan),
+) {
+    let mut runner = TestRunner::new(seeded());
+    let wanted: Vec<_> = KernelSet::available()
+        .into_iter()
+        .flat_map(all_options)
+        .filter(|options| options.algorithm != Algorithm::Naive)
+        .collect();
+    let mut ran = vec![0; wanted.len()];
+    for _ in 0..10 * cases {
+        if ran.iter().all(|&ran| ran >= cases) {
+            break;
+        }
+        let case = wide_case().new_tree(&mut runner).expect("most cases fit").current();
+        let Some(prepared) = prepare(&case) else { continue };
+        for (&options, ran) in wanted.iter().zip(&mut ran).filter(|(_, ran)| **ran < cases) {
+            let Some(plan) = try_options(case.conv, options) else { continue };
+            *ran += 1;
+            check(&case, &prepared, &plan);
+        }
+    }
+    for (options, &ran) in wanted.iter().zip(&ran) {
+        assert!(ran >= cases, "{options:?} ran {ran} times");
     }
 }
