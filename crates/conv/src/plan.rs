@@ -364,11 +364,11 @@ impl Conv2dPlan {
         let gradients = Gradients { x, dy, update };
         match self.weight_gradient_for::<T>() {
             Algorithm::Naive => naive::backward_weights(self, x, dy, dw, db, update),
-            Algorithm::Direct if n > 0 => {
-                weight_grad::backward_weights(self, &gradients, dw, db, workspace);
-            }
-            Algorithm::Winograd if n > 0 => {
+            Algorithm::Winograd if n > 0 && winograd::gradient_pays::<T>(self, n) => {
                 winograd::backward_weights(self, &gradients, dw, db, workspace);
+            }
+            Algorithm::Direct | Algorithm::Winograd if n > 0 => {
+                weight_grad::backward_weights(self, &gradients, dw, db, workspace);
             }
             Algorithm::Depthwise if n > 0 => {
                 weight_grad_lanes::backward_weights(self, &gradients, dw, db, workspace);

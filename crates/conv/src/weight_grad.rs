@@ -77,7 +77,12 @@ pub(crate) fn workspace_bytes(plan: &Conv2dPlan, algorithm: Algorithm) -> usize 
     let lens = match algorithm {
         Algorithm::Naive => return 0,
         Algorithm::Direct => Layout::new(plan, kernels).workspace_len(usize::MAX),
-        Algorithm::Winograd => winograd::gradient_workspace_len(plan, kernels),
+        Algorithm::Winograd => {
+            // A batch of few tiles runs directly.
+            let (own, shared) = winograd::gradient_workspace_len(plan, kernels);
+            let direct = Layout::new(plan, kernels).workspace_len(usize::MAX);
+            (own.max(direct.0), shared.max(direct.1))
+        }
         Algorithm::Depthwise => weight_grad_lanes::workspace_len(plan, kernels),
         _ => im2col_gemm::weights_workspace_len(plan),
     };

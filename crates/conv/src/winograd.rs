@@ -34,7 +34,7 @@ use crate::{Conv2dPlan, ConvScalar, Numerics, Workspace};
 pub(crate) use cost::gain;
 use layout::{Blocking, Layout};
 use tiles::{MAX_TILES, Tiles};
-pub(crate) use weights::{backward_weights, gradient_form, gradient_workspace_len};
+pub(crate) use weights::{backward_weights, gradient_form, gradient_pays, gradient_workspace_len};
 
 /// Tiles of a block that one thread runs.
 const BLOCK: usize = 48;

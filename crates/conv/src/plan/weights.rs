@@ -5,6 +5,9 @@ use crate::{Algorithm, Conv2dPlan, ConvScalar, KernelSet, Options, weight_grad};
 impl Conv2dPlan {
     /// The algorithm that computes the gradient by the weights for `f32`. (For `f64`, `Auto` runs
     /// [`Im2colGemm`](Algorithm::Im2colGemm).)
+    ///
+    /// Where that is [`Winograd`](Algorithm::Winograd) by [`Auto`](Algorithm::Auto), batches of fewer than
+    /// twelve tiles run directly.
     #[must_use]
     pub fn backward_weights_algorithm(&self) -> Algorithm {
         self.weight_gradient

@@ -16,11 +16,13 @@ use super::tiles::Tiles;
 use crate::kernels::winograd::{COLS, FilterGrad, Form, OutputGrad, Segment};
 use crate::kernels::{Kernels, Panel, WeightGrad};
 use crate::weight_grad::{Cut, Gradients, Parts};
-use crate::{Conv2dPlan, ConvScalar, Workspace};
+use crate::{Algorithm, Conv2dPlan, ConvScalar, Workspace};
 
 /// Tiles that are summed over at a time: what a product reads of them at a point stays in the
 /// first-level cache.
 const TILES: usize = 128;
+/// With fewer tiles in all, the sums are so short that their transforms cost more than they save.
+const FEW_TILES: usize = 12;
 /// Channels of a part at most.
 const CHANNELS: usize = 64;
 
@@ -30,6 +32,13 @@ pub(crate) fn gradient_form(plan: &Conv2dPlan) -> Option<Form> {
     let window = plan.group_geometry().window();
     super::form(plan.group_geometry(), plan.options().numerics)
         .filter(|_| window.stride_h == 1 && window.stride_w == 1)
+}
+
+/// Whether a batch of `n` has tiles enough that the direct sum is not faster; asked for by name, the
+/// algorithm runs anyway.
+pub(crate) fn gradient_pays<T: ConvScalar>(plan: &Conv2dPlan, n: usize) -> bool {
+    plan.options().algorithm == Algorithm::Winograd
+        || Gradient::<T>::with(plan, plan.kernels(), |layout| n * layout.tiles >= FEW_TILES)
 }
 
 /// Elements of scratch memory, for each thread and shared, of a batch of any size.
