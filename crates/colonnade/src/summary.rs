@@ -27,6 +27,7 @@ fn as_json(layer: &LayerSummary) -> Value {
     json!({
         "name": layer.name,
         "kind": layer.kind,
+        "within": layer.within,
         "output": &layer.output.dims()[1..],
         "parameters": layer.parameters,
         "multiply_adds": layer.multiply_adds,

@@ -79,10 +79,13 @@ impl<T: NetScalar> Builder<T> {
 
         let mut seeds = Seeds::new(seed);
         let mut layers = Vec::with_capacity(planned.len());
-        for (name, spec, shape) in planned {
-            let layer = spec.build(name.clone(), shape, self.init, &mut seeds);
-            layers.push(layer.map_err(|e| misfit(&name, shape, e))?);
+        let mut shapes = Vec::with_capacity(planned.len() + 1);
+        for (name, spec, input) in planned {
+            let layer = spec.build(name.clone(), input, self.init, &mut seeds);
+            layers.push(layer.map_err(|e| misfit(&name, input, e))?);
+            shapes.push(input);
         }
-        Ok(Sequential::from_layers(input, layers))
+        shapes.push(shape);
+        Ok(Sequential::from_layers(layers, shapes))
     }
 }

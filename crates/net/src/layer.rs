@@ -1,9 +1,11 @@
 //! What a layer is.
 
-use conv::Workspace;
+use std::sync::Arc;
+
+use conv::{PackedWeights, Workspace};
 use tensor4::{Shape4, View4, ViewMut4};
 
-use crate::{Misfit, NetError, NetScalar, Parameter, Seeds};
+use crate::{Misfit, NetError, NetScalar, Parameter, Reads, Role, Seeds, Tail};
 
 /// Why a forward pass runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +29,10 @@ pub struct State<T> {
     pub workspace: Workspace<T>,
     /// Positions, such as those of the maxima of a pool.
     pub indices: Vec<u32>,
+    /// Positions within small windows.
+    pub places: Vec<u8>,
+    /// The layer's [packed](Layer::pack) weights, if they don't change.
+    pub packed: Option<Arc<PackedWeights<T>>>,
     /// The mode of the last forward pass, for layers that differ by it.
     pub step: Option<u64>,
     /// Numbers of the forward pass that the backward pass needs again, such as the mean of a
@@ -43,6 +49,8 @@ impl<T: NetScalar> State<T> {
         Self {
             workspace: Workspace::new(),
             indices: Vec::new(),
+            places: Vec::new(),
+            packed: None,
             step: None,
             values: Vec::new(),
             pending: false,
@@ -119,6 +127,74 @@ pub trait Layer<T: NetScalar>: Send + Sync {
         dx: Option<ViewMut4<'_, T>>,
         state: &mut State<T>,
     ) -> Result<(), NetError>;
+
+    /// What the layer before it may do in its stead.
+    fn role(&self) -> Role {
+        Role::Other
+    }
+
+    /// Whether it can compute the layers of `tail` in its own pass.
+    fn fuses(&self, tail: Tail) -> bool {
+        tail == Tail::Nothing
+    }
+
+    /// As [`forward`](Self::forward), with the layers of a tail that it [fuses](Self::fuses): `y`
+    /// is the output of the last of them. The result is that of the layers one by one.
+    ///
+    /// # Errors
+    ///
+    /// As [`forward`](Self::forward).
+    fn forward_fused(
+        &self,
+        tail: Tail,
+        x: View4<'_, T>,
+        y: ViewMut4<'_, T>,
+        state: &mut State<T>,
+        mode: Mode,
+    ) -> Result<(), NetError> {
+        debug_assert_eq!(tail, Tail::Nothing, "{} computes no other layer", self.name());
+        self.forward(x, y, state, mode)
+    }
+
+    /// As [`backward`](Self::backward), after [`forward_fused`](Self::forward_fused) with the same
+    /// tail: `gradient.y` is the output of the last layer of the tail, and `gradient.dy` the
+    /// gradient by it.
+    ///
+    /// # Errors
+    ///
+    /// As [`backward`](Self::backward).
+    fn backward_fused(
+        &mut self,
+        tail: Tail,
+        gradient: Gradient<'_, T>,
+        dx: Option<ViewMut4<'_, T>>,
+        state: &mut State<T>,
+    ) -> Result<(), NetError> {
+        debug_assert_eq!(tail, Tail::Nothing, "{} computes no other layer", self.name());
+        self.backward(gradient, dx, state)
+    }
+
+    /// What the backward pass, with the layers of a tail, reads of the [`Gradient`] beside `dy`.
+    /// The elements of what it does not read may be anything.
+    fn reads(&self, _tail: Tail) -> Reads {
+        Reads::BOTH
+    }
+
+    /// Whether the elements of the output are those of the input, in training or else in
+    /// evaluation. Such a layer need not run, and the gradient passes it unchanged.
+    fn is_identity(&self, _training: bool) -> bool {
+        false
+    }
+
+    /// Its weights, packed for a forward pass that finds them in [`State::packed`]; if that saves
+    /// time.
+    ///
+    /// # Errors
+    ///
+    /// If they can't be packed.
+    fn pack(&self) -> Result<Option<PackedWeights<T>>, NetError> {
+        Ok(None)
+    }
 
     /// What belongs to the layer's weights, if anything: weight, then bias, then statistics that
     /// are [not trained](Parameter::is_trained).

@@ -33,6 +33,7 @@ mod average;
 mod builder;
 mod data;
 mod error;
+mod fusion;
 mod gradcheck;
 mod init;
 mod layer;
@@ -43,8 +44,11 @@ mod optim;
 mod options;
 mod parallel;
 mod parameter;
+mod passes;
+mod plan;
 mod schedule;
 mod sequential;
+mod session;
 mod tape;
 mod trainer;
 
@@ -52,6 +56,7 @@ pub use builder::Builder;
 pub use conv::ConvScalar as NetScalar;
 pub use data::{Samples, TensorSamples};
 pub use error::{Misfit, NetError};
+pub use fusion::{Reads, Role, Tail};
 pub use gradcheck::{GradientCheck, GradientError, gradient_check};
 pub use init::{Init, Seeds};
 pub use layer::{Gradient, Layer, LayerSpec, Mode, State};
@@ -61,6 +66,7 @@ pub use options::TrainOptions;
 pub use parameter::Parameter;
 pub use schedule::Schedule;
 pub use sequential::{LayerSummary, Sequential};
+pub use session::{Inference, Session};
 pub use tape::Tape;
 pub use trainer::{
     Checkpoint, Control, EpochReport, Evaluation, NamedTensor, Observer, Position, StepReport,

@@ -1,5 +1,7 @@
 //! What training changes.
 
+use std::sync::OnceLock;
+
 use tensor4::{Shape4, Tensor4};
 
 use crate::NetScalar;
@@ -10,7 +12,8 @@ use crate::NetScalar;
 pub struct Parameter<T> {
     name: String,
     value: Tensor4<T>,
-    grad: Tensor4<T>,
+    /// Empty until it is asked for: who only infers has no memory for it.
+    grad: OnceLock<Tensor4<T>>,
     /// The sizes as others write them: `[OC, C, KH, KW]`, `[out, in]`, `[OC]`.
     dims: Vec<usize>,
     trained: bool,
@@ -31,8 +34,7 @@ impl<T: NetScalar> Parameter<T> {
         let (dims, beyond) = sizes.split_at(rank);
         assert!(beyond.iter().all(|&size| size == 1), "rank {rank} of shape {}", value.shape());
         let dims = dims.to_vec();
-        let grad = Tensor4::zeros(value.shape());
-        Self { name: name.into(), value, grad, dims, trained: true }
+        Self { name: name.into(), value, grad: OnceLock::new(), dims, trained: true }
     }
 
     /// As [`new`](Self::new), for what is saved and loaded with the weights but not changed by an
@@ -85,18 +87,22 @@ impl<T: NetScalar> Parameter<T> {
     /// The gradient of the loss by the value, as the last backward pass left it.
     #[must_use]
     pub fn grad(&self) -> &Tensor4<T> {
-        &self.grad
+        self.grad.get_or_init(|| Tensor4::zeros(self.value.shape()))
     }
 
     /// The gradient, to be written by a backward pass; its shape stays.
     #[must_use]
     pub fn grad_mut(&mut self) -> &mut Tensor4<T> {
-        &mut self.grad
+        let Self { value, grad, .. } = self;
+        grad.get_or_init(|| Tensor4::zeros(value.shape()));
+        grad.get_mut().expect("it was made just now")
     }
 
     /// The value to be changed, beside the gradient to be read.
     #[must_use]
     pub fn value_mut_and_grad(&mut self) -> (&mut [T], &[T]) {
-        (self.value.data_mut(), self.grad.data())
+        let Self { value, grad, .. } = self;
+        let grad = grad.get_or_init(|| Tensor4::zeros(value.shape()));
+        (value.data_mut(), grad.data())
     }
 }

@@ -1,17 +1,26 @@
 //! A network whose layers follow one another.
 
-use tensor4::{Shape4, Tensor4, View4, ViewMut4};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::layer::check;
-use crate::{
-    Builder, Gradient, Layer, Mode, NetError, NetScalar, Optimizer, Parameter, State, Tape,
-};
+use tensor4::{Shape4, Tensor4, View4};
+
+use crate::plan::{Plan, Purpose};
+use crate::{Builder, Layer, Mode, NetError, NetScalar, Optimizer, Parameter, Tape};
 
 /// A network whose layers follow one another, made by a [`Builder`].
+///
+/// When it is built it finds the layers that can run in one pass (see [`Tail`](crate::Tail)), and
+/// plans the memory of every pass: outputs whose lives don't overlap share it. A
+/// [`Tape`] holds that memory; a plan serves batches of any size.
 pub struct Sequential<T> {
-    /// The shape of one image, with n = 1.
-    input: Shape4,
-    layers: Vec<Box<dyn Layer<T>>>,
+    /// Tells it from other networks of the process.
+    id: u64,
+    pub(crate) layers: Vec<Box<dyn Layer<T>>>,
+    /// The shapes of the input and of each layer's output for one image.
+    pub(crate) shapes: Vec<Shape4>,
+    pub(crate) record: Plan,
+    pub(crate) train: Plan,
+    infer: Plan,
 }
 
 /// One line of the table of a network.
@@ -27,6 +36,8 @@ pub struct LayerSummary {
     pub parameters: usize,
     /// Multiplications, each with an addition, for one image.
     pub multiply_adds: u64,
+    /// The name of the layer in whose pass this one is computed, if it is not its own.
+    pub within: Option<String>,
 }
 
 impl<T: NetScalar> Sequential<T> {
@@ -36,14 +47,37 @@ impl<T: NetScalar> Sequential<T> {
         Builder::new(channels, height, width)
     }
 
-    pub(crate) fn from_layers(input: Shape4, layers: Vec<Box<dyn Layer<T>>>) -> Self {
-        Self { input, layers }
+    /// `shapes` are those of the input and of each layer's output for one image.
+    pub(crate) fn from_layers(layers: Vec<Box<dyn Layer<T>>>, shapes: Vec<Shape4>) -> Self {
+        let plan = |purpose| Plan::new(purpose, &layers, &shapes);
+        let (record, train, infer) =
+            (plan(Purpose::Record), plan(Purpose::Train), plan(Purpose::Infer));
+        static BUILT: AtomicU64 = AtomicU64::new(0);
+        let id = BUILT.fetch_add(1, Ordering::Relaxed);
+        Self { id, layers, shapes, record, train, infer }
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(crate) fn plan(&self, purpose: Purpose) -> &Plan {
+        match purpose {
+            Purpose::Record => &self.record,
+            Purpose::Train => &self.train,
+            Purpose::Infer => &self.infer,
+        }
     }
 
     /// The shape of one image, `(1, C, H, W)`.
     #[must_use]
     pub fn input_shape(&self) -> Shape4 {
-        self.input
+        self.shapes[0]
+    }
+
+    /// The shape of tensor `index` for `n` images: 0 is the input, `i + 1` the output of layer `i`.
+    pub(crate) fn shape(&self, index: usize, n: usize) -> Result<Shape4, NetError> {
+        Ok(self.shapes[index].with_n(n)?)
     }
 
     /// The layers, from input to output.
@@ -80,166 +114,23 @@ impl<T: NetScalar> Sequential<T> {
     ///
     /// None for a network that was built.
     pub fn summary(&self) -> Result<Vec<LayerSummary>, NetError> {
-        let mut shape = self.input;
-        let mut lines = Vec::with_capacity(self.layers.len());
-        for layer in &self.layers {
-            let multiply_adds = layer.multiply_adds(shape);
-            shape = layer.output_shape(shape)?;
+        let mut lines: Vec<LayerSummary> = Vec::with_capacity(self.layers.len());
+        for (layer, shapes) in self.layers.iter().zip(self.shapes.windows(2)) {
             lines.push(LayerSummary {
                 name: layer.name().to_owned(),
                 kind: layer.describe(),
-                output: shape,
+                output: shapes[1],
                 parameters: count(layer.parameters().iter()),
-                multiply_adds,
+                multiply_adds: layer.multiply_adds(shapes[0]),
+                within: None,
             });
         }
+        for step in &self.train.steps {
+            for index in step.first + 1..step.output() {
+                lines[index].within = Some(lines[step.first].name.clone());
+            }
+        }
         Ok(lines)
-    }
-
-    /// Runs a batch through the network. The result, the output of the last layer, stays on the
-    /// tape, with all that a backward pass needs.
-    ///
-    /// # Errors
-    ///
-    /// [`NetError::Shape`] if the images are not of the shape that the network takes.
-    pub fn forward<'t>(
-        &self,
-        x: View4<'_, T>,
-        tape: &'t mut Tape<T>,
-        mode: Mode,
-    ) -> Result<View4<'t, T>, NetError> {
-        self.run_forward(self.layers.len(), x, tape, mode)?;
-        if let Mode::Train { .. } = mode {
-            tape.trained = Some(x.shape().n());
-        }
-        Ok(tape.activations[self.layers.len()].view())
-    }
-
-    /// Runs the first `count` layers.
-    fn run_forward(
-        &self,
-        count: usize,
-        x: View4<'_, T>,
-        tape: &mut Tape<T>,
-        mode: Mode,
-    ) -> Result<(), NetError> {
-        let expected = self.input.with_n(x.shape().n())?;
-        check("the network", "the input", x.shape(), expected)?;
-        tape.trained = None;
-        tape.activations.resize_with(self.layers.len() + 1, crate::tape::Buffer::new);
-        tape.states.resize_with(self.layers.len(), State::new);
-        tape.activations[0].set_shape(expected);
-        tape.activations[0].view_mut().data_mut().copy_from_slice(x.data());
-        let mut shape = expected;
-        let layers = self.layers[..count].iter().zip(&mut tape.states);
-        for (i, (layer, state)) in layers.enumerate() {
-            let (before, after) = tape.activations.split_at_mut(i + 1);
-            shape = layer.output_shape(shape)?;
-            after[0].set_shape(shape);
-            layer.forward(before[i].view(), after[0].view_mut(), state, mode)?;
-        }
-        Ok(())
-    }
-
-    /// Runs the gradient of the loss by the output back through the network, into the `grad` of
-    /// every parameter (overwritten).
-    ///
-    /// The tape is that of a forward pass in training mode; a second backward pass over the same
-    /// tape gives the same gradients.
-    ///
-    /// # Errors
-    ///
-    /// [`NetError::NoForward`] if there was none with as many images; [`NetError::Shape`].
-    pub fn backward(&mut self, dy: View4<'_, T>, tape: &mut Tape<T>) -> Result<(), NetError> {
-        self.start_backward(dy, tape)?;
-        self.run_backward(self.layers.len(), tape, false)
-    }
-
-    /// As [`backward`](Self::backward), and returns the gradient of the loss by the input.
-    ///
-    /// # Errors
-    ///
-    /// As [`backward`](Self::backward).
-    pub fn backward_to_input(
-        &mut self,
-        dy: View4<'_, T>,
-        tape: &mut Tape<T>,
-    ) -> Result<Tensor4<T>, NetError> {
-        self.start_backward(dy, tape)?;
-        self.run_backward(self.layers.len(), tape, true)?;
-        Ok(tape.gradients[0].view().to_tensor())
-    }
-
-    /// The gradient by the input of something that is computed from the output of one layer, in
-    /// evaluation mode: nothing is random, and running averages stand still.
-    ///
-    /// Runs `x` through the layers up to the one at `layer` and gives its output to `objective`,
-    /// which writes the gradient of its value by that output (all 0 before) to its second
-    /// argument. That is what pictures of a network are made from: ascent along this gradient
-    /// finds the input that excites a unit (Erhan et al., "Visualizing higher-layer features of a
-    /// deep network", 2009). The outputs up to `layer` stay on the tape; the `grad` of every
-    /// parameter on the way is overwritten.
-    ///
-    /// # Errors
-    ///
-    /// [`NetError::NoLayer`] if the network has no such layer; [`NetError::Shape`] if the images
-    /// are not of the shape that the network takes.
-    pub fn gradient_by_input(
-        &mut self,
-        layer: usize,
-        x: View4<'_, T>,
-        tape: &mut Tape<T>,
-        objective: impl FnOnce(View4<'_, T>, ViewMut4<'_, T>),
-    ) -> Result<Tensor4<T>, NetError> {
-        let layers = self.layers.len();
-        if layer >= layers {
-            return Err(NetError::NoLayer { layer, layers });
-        }
-        self.run_forward(layer + 1, x, tape, Mode::Eval)?;
-        let output = tape.activations[layer + 1].view();
-        let dy = &mut tape.gradients[0];
-        dy.set_shape(output.shape());
-        dy.view_mut().fill(T::ZERO);
-        objective(output, dy.view_mut());
-        self.run_backward(layer + 1, tape, true)?;
-        Ok(tape.gradients[0].view().to_tensor())
-    }
-
-    /// Puts the gradient by the output of the network where [`run_backward`](Self::run_backward)
-    /// begins.
-    fn start_backward(&self, dy: View4<'_, T>, tape: &mut Tape<T>) -> Result<(), NetError> {
-        let n = dy.shape().n();
-        if tape.trained != Some(n) || tape.states.len() != self.layers.len() {
-            return Err(NetError::NoForward { n });
-        }
-        let output = tape.activations[self.layers.len()].view().shape();
-        check("backward", "dy", dy.shape(), output)?;
-        tape.gradients[0].set_shape(output);
-        tape.gradients[0].view_mut().data_mut().copy_from_slice(dy.data());
-        Ok(())
-    }
-
-    /// Goes back through the first `count` layers, from the gradient by the output of the last
-    /// of them to that by the input of the network, if it is asked for; both in
-    /// `tape.gradients[0]`.
-    fn run_backward(
-        &mut self,
-        count: usize,
-        tape: &mut Tape<T>,
-        to_input: bool,
-    ) -> Result<(), NetError> {
-        let [current, next] = &mut tape.gradients;
-        let layers = self.layers[..count].iter_mut().zip(&mut tape.states);
-        for (i, (layer, state)) in layers.enumerate().rev() {
-            let (x, y) = (tape.activations[i].view(), tape.activations[i + 1].view());
-            let gradient = Gradient { x, y, dy: current.view() };
-            next.set_shape(x.shape());
-            // Nobody asks for the gradient by the images themselves in training.
-            let dx = (i > 0 || to_input).then(|| next.view_mut());
-            layer.backward(gradient, dx, state)?;
-            std::mem::swap(current, next);
-        }
-        Ok(())
     }
 
     /// Changes every parameter by one step of the optimiser along its gradient.
@@ -315,6 +206,7 @@ fn count<'a, T: NetScalar>(parameters: impl Iterator<Item = &'a Parameter<T>>) -
 impl<T: NetScalar> std::fmt::Debug for Sequential<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names: Vec<_> = self.layers.iter().map(|layer| layer.name()).collect();
-        f.debug_struct("Sequential").field("input", &self.input).field("layers", &names).finish()
+        let input = self.shapes[0];
+        f.debug_struct("Sequential").field("input", &input).field("layers", &names).finish()
     }
 }

@@ -1,23 +1,32 @@
 //! What a pass through a network leaves behind.
 
-use tensor4::{Shape4, Tensor4};
+use tensor4::{Shape4, Tensor4, View4, ViewMut4};
 
-use crate::{NetScalar, State};
+use crate::plan::Purpose;
+use crate::{Mode, NetScalar, State};
 
 /// The activations of one batch, the states of the layers and the gradients between them.
 ///
 /// It belongs to whoever runs the network, so that one network can serve several batches at a
 /// time, each with a tape of its own. It starts empty, grows to the largest batch that it has
 /// seen, and is reused from call to call.
+///
+/// [`new`](Self::new) keeps as little as it can: layers run in one pass where they can, and memory
+/// serves one tensor after another. A tape that is [`recording`](Self::recording) keeps the output
+/// of every layer.
 #[derive(Debug, Default)]
 pub struct Tape<T> {
-    /// The input, then the output of each layer.
-    pub(crate) activations: Vec<Buffer<T>>,
+    record: bool,
+    /// Memory for input and outputs, as the plan of the network says.
+    pub(crate) slots: Vec<Buffer<T>>,
+    /// Of a tape that is recording: the shapes of the outputs.
+    pub(crate) recorded: Vec<Shape4>,
     /// The gradients by the output and by the input of the layer at work.
     pub(crate) gradients: [Buffer<T>; 2],
     pub(crate) states: Vec<State<T>>,
-    /// How many images the last forward pass had, if a backward pass may follow it.
-    pub(crate) trained: Option<usize>,
+    /// The network of the last forward pass and the number of its images, if a backward pass may
+    /// follow it.
+    pub(crate) trained: Option<(u64, usize)>,
 }
 
 impl<T: NetScalar> Tape<T> {
@@ -25,19 +34,36 @@ impl<T: NetScalar> Tape<T> {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            activations: Vec::new(),
+            record: false,
+            slots: Vec::new(),
+            recorded: Vec::new(),
             gradients: [Buffer::new(), Buffer::new()],
             states: Vec::new(),
             trained: None,
         }
     }
 
-    /// The output of layer `index` in the last forward pass, or `None` if there was none.
+    /// An empty tape that will keep the [output](Self::output) of every layer. The results are
+    /// the same; passes take more time and memory.
+    #[must_use]
+    pub fn recording() -> Self {
+        Self { record: true, ..Self::new() }
+    }
+
+    /// The output of layer `index` in the last forward pass, or `None` if there was none or the
+    /// tape was not [recording](Self::recording).
     #[must_use]
     pub fn output(&self, index: usize) -> Option<Tensor4<T>> {
-        let buffer = self.activations.get(index + 1)?;
-        let shape = buffer.shape?;
-        Tensor4::from_vec(shape, buffer.data[..shape.len()].to_vec()).ok()
+        let shape = *self.recorded.get(index)?;
+        Some(self.slots[index + 1].view(shape).to_tensor())
+    }
+
+    pub(crate) fn purpose(&self, mode: Mode) -> Purpose {
+        match (self.record, mode) {
+            (true, _) => Purpose::Record,
+            (false, Mode::Train { .. }) => Purpose::Train,
+            (false, Mode::Eval) => Purpose::Infer,
+        }
     }
 }
 
@@ -45,33 +71,27 @@ impl<T: NetScalar> Tape<T> {
 #[derive(Debug, Default)]
 pub(crate) struct Buffer<T> {
     data: Vec<T>,
-    shape: Option<Shape4>,
 }
 
 impl<T: NetScalar> Buffer<T> {
     pub(crate) const fn new() -> Self {
-        Self { data: Vec::new(), shape: None }
+        Self { data: Vec::new() }
     }
 
-    /// Makes it a tensor of the given shape, with arbitrary elements.
-    pub(crate) fn set_shape(&mut self, shape: Shape4) {
-        if self.data.len() < shape.len() {
-            self.data.resize(shape.len(), T::ZERO);
+    /// The tensor of the given shape that was written last.
+    pub(crate) fn view(&self, shape: Shape4) -> View4<'_, T> {
+        View4::new(shape, &self.data[..shape.len()]).expect("cut to the shape")
+    }
+
+    /// Memory for a tensor of the given shape, with arbitrary elements.
+    pub(crate) fn view_mut(&mut self, shape: Shape4) -> ViewMut4<'_, T> {
+        let len = shape.len();
+        if self.data.len() < len {
+            // What it holds is of no use any more: nothing is copied, and nothing held in store.
+            self.data.clear();
+            self.data.reserve_exact(len);
+            self.data.resize(len, T::ZERO);
         }
-        self.shape = Some(shape);
-    }
-
-    fn shape(&self) -> Shape4 {
-        self.shape.expect("the shape of a buffer is set before it is used")
-    }
-
-    pub(crate) fn view(&self) -> tensor4::View4<'_, T> {
-        let shape = self.shape();
-        tensor4::View4::new(shape, &self.data[..shape.len()]).expect("cut to the shape")
-    }
-
-    pub(crate) fn view_mut(&mut self) -> tensor4::ViewMut4<'_, T> {
-        let shape = self.shape();
-        tensor4::ViewMut4::new(shape, &mut self.data[..shape.len()]).expect("cut to the shape")
+        ViewMut4::new(shape, &mut self.data[..len]).expect("cut to the shape")
     }
 }

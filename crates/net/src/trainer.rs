@@ -5,13 +5,14 @@ mod checkpoint;
 use rand::SeedableRng;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::seq::SliceRandom;
+use tensor4::{Shape4, View4};
 
 use crate::average::Average;
 use crate::loss::check_smoothing;
 use crate::tape::Buffer;
 use crate::{
-    Mode, NetError, NetScalar, Optimizer, Samples, Seeds, Sequential, SoftmaxCrossEntropy, Tape,
-    TrainOptions,
+    BatchLoss, Mode, NetError, NetScalar, Optimizer, Samples, Seeds, Sequential,
+    SoftmaxCrossEntropy, Tape, TrainOptions,
 };
 
 pub use checkpoint::{Checkpoint, NamedTensor, Position};
@@ -202,10 +203,9 @@ impl<T: NetScalar> Trainer<T> {
         }
         let steps_per_epoch = train.len().div_ceil(self.options.batch_size);
         let (mut position, mut average) = self.begin(net, steps_per_epoch)?;
-        let mut tape = Tape::new();
-        let mut batch = Batch::new();
+        let mut memory = Memory::new(train.image_shape());
         for epoch in position.epochs + 1..=self.options.epochs {
-            let mut run = Run { train, observer, tape: &mut tape, batch: &mut batch };
+            let mut run = Run { train, observer, memory: &mut memory };
             let ended = self.run_epoch(&mut position, net, &mut run, &mut average)?;
             self.check_parameters(net)?;
             if ended {
@@ -242,27 +242,25 @@ impl<T: NetScalar> Trainer<T> {
         run: &mut Run<'_, T>,
         average: &mut Option<Average<T>>,
     ) -> Result<bool, NetError> {
-        let Run { train, observer, tape, batch } = run;
+        let Run { train, observer, memory } = run;
+        let train = *train;
+        let Memory { tape, dlogits, batch, next } = memory;
         let epoch = position.epochs + 1;
         let order = shuffled(train.len(), self.options.seed, epoch);
         let batches = order.chunks(self.options.batch_size);
         let steps_per_epoch = batches.len();
-        for indices in batches.skip(position.step_in_epoch) {
+        let mut batches = batches.skip(position.step_in_epoch);
+        let mut gathered = batches.next().map(|indices| batch.gather(train, indices));
+        while let Some(ready) = gathered {
+            ready?;
             self.step += 1;
-            batch.gather(*train, indices)?;
-            let logits = net.forward(batch.x.view(), tape, Mode::Train { step: self.step })?;
-            batch.dlogits.set_shape(logits.shape());
-            let dlogits = Some(batch.dlogits.view_mut());
-            let smoothing = self.options.label_smoothing;
-            let loss =
-                SoftmaxCrossEntropy.smoothed_loss(smoothing, logits, &batch.labels, dlogits)?;
-            if !loss.mean.is_finite() {
-                let (step, loss) = (self.step, loss.mean);
-                return Err(NetError::NonFiniteLoss { step, epoch, loss });
-            }
-            net.backward(batch.dlogits.view(), tape)?;
-            self.optimizer.set_scale(self.options.scale(self.step, steps_per_epoch));
-            net.update(&mut self.optimizer);
+            let steps = || self.run_step(epoch, steps_per_epoch, net, batch, tape, dlogits);
+            // The images of the next step are fetched while this one computes.
+            let fetch = || batches.next().map(|indices| next.gather(train, indices));
+            let (loss, fetched) = rayon::join(steps, fetch);
+            let loss = loss?;
+            gathered = fetched;
+            std::mem::swap(batch, next);
             if let Some(average) = average {
                 average.add(net, self.step);
             }
@@ -283,6 +281,31 @@ impl<T: NetScalar> Trainer<T> {
             }
         }
         Ok(false)
+    }
+
+    /// Forward, loss, backward and update for one batch; its loss before the update.
+    fn run_step(
+        &mut self,
+        epoch: usize,
+        steps_per_epoch: usize,
+        net: &mut Sequential<T>,
+        batch: &Batch<T>,
+        tape: &mut Tape<T>,
+        dlogits: &mut Buffer<T>,
+    ) -> Result<BatchLoss, NetError> {
+        let logits = net.forward(batch.x(), tape, Mode::Train { step: self.step })?;
+        let shape = logits.shape();
+        let smoothing = self.options.label_smoothing;
+        let dz = Some(dlogits.view_mut(shape));
+        let loss = SoftmaxCrossEntropy.smoothed_loss(smoothing, logits, &batch.labels, dz)?;
+        if !loss.mean.is_finite() {
+            let (step, loss) = (self.step, loss.mean);
+            return Err(NetError::NonFiniteLoss { step, epoch, loss });
+        }
+        net.backward(dlogits.view(shape), tape)?;
+        self.optimizer.set_scale(self.options.scale(self.step, steps_per_epoch));
+        net.update(&mut self.optimizer);
+        Ok(loss)
     }
 
     /// Whether every weight is finite still: only such weights are worth keeping.
@@ -311,26 +334,46 @@ fn swap<T: NetScalar>(average: &mut Option<Average<T>>, net: &mut Sequential<T>)
 struct Run<'a, T> {
     train: &'a dyn Samples<T>,
     observer: &'a mut dyn Observer<T>,
-    tape: &'a mut Tape<T>,
-    batch: &'a mut Batch<T>,
+    memory: &'a mut Memory<T>,
 }
 
-/// The images of one step, in memory that serves all of them.
+/// The memory of a training, which serves all steps.
+struct Memory<T> {
+    tape: Tape<T>,
+    dlogits: Buffer<T>,
+    /// The images at work, and those to come.
+    batch: Batch<T>,
+    next: Batch<T>,
+}
+
+impl<T: NetScalar> Memory<T> {
+    fn new(image: Shape4) -> Self {
+        let (batch, next) = (Batch::new(image), Batch::new(image));
+        Self { tape: Tape::new(), dlogits: Buffer::new(), batch, next }
+    }
+}
+
+/// The images of one step.
 struct Batch<T> {
+    shape: Shape4,
     x: Buffer<T>,
     labels: Vec<usize>,
-    dlogits: Buffer<T>,
 }
 
 impl<T: NetScalar> Batch<T> {
-    fn new() -> Self {
-        Self { x: Buffer::new(), labels: Vec::new(), dlogits: Buffer::new() }
+    /// None yet of images of the given shape.
+    fn new(image: Shape4) -> Self {
+        Self { shape: image, x: Buffer::new(), labels: Vec::new() }
     }
 
     fn gather(&mut self, samples: &dyn Samples<T>, indices: &[usize]) -> Result<(), NetError> {
-        self.x.set_shape(samples.image_shape().with_n(indices.len())?);
+        self.shape = samples.image_shape().with_n(indices.len())?;
         self.labels.resize(indices.len(), 0);
-        samples.gather(indices, self.x.view_mut(), &mut self.labels)
+        samples.gather(indices, self.x.view_mut(self.shape), &mut self.labels)
+    }
+
+    fn x(&self) -> View4<'_, T> {
+        self.x.view(self.shape)
     }
 }
 
@@ -353,12 +396,12 @@ pub fn evaluate<T: NetScalar>(
     batch_size: usize,
 ) -> Result<Evaluation, NetError> {
     let mut tape = Tape::new();
-    let mut batch = Batch::new();
+    let mut batch = Batch::new(samples.image_shape());
     let mut total = Evaluation { loss: 0.0, correct: 0, images: 0 };
     let order: Vec<usize> = (0..samples.len()).collect();
     for indices in order.chunks(batch_size.max(1)) {
         batch.gather(samples, indices)?;
-        let logits = net.forward(batch.x.view(), &mut tape, Mode::Eval)?;
+        let logits = net.forward(batch.x(), &mut tape, Mode::Eval)?;
         let loss = SoftmaxCrossEntropy.loss(logits, &batch.labels, None)?;
         total.loss += loss.mean * loss.images as f64;
         total.correct += loss.correct;

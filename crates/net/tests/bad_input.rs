@@ -277,7 +277,7 @@ fn backward_needs_the_forward_pass_before_it() {
         .add(layers::affine(4))
         .build(1)
         .unwrap();
-    alike.backward(dy.view(), &mut tape).expect_err("its layers had other shapes");
+    assert_eq!(alike.backward(dy.view(), &mut tape).unwrap_err(), none);
 }
 
 /// Layers check their tensors themselves, for whoever calls them without a network.

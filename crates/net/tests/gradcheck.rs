@@ -345,7 +345,7 @@ fn the_input_of_a_layer_in_evaluation_mode() {
         .expect("the layers fit");
     let mut x = images(&net, 2, 8);
     let before = parameter_bits(&net);
-    let mut tape = Tape::new();
+    let mut tape = Tape::recording();
     for layer in 0..net.layers().len() {
         net.forward(x.view(), &mut tape, Mode::Eval).expect("x fits");
         let len = tape.output(layer).expect("a forward pass ran").len();

@@ -146,7 +146,7 @@ proptest! {
         sizes in prop::collection::vec((1..12_usize, 6..10_usize, any::<bool>()), 2..6),
         seed: u64,
     ) {
-        let mut used = Tape::new();
+        let mut used = Tape::recording();
         for (i, (n, h, train)) in sizes.into_iter().enumerate() {
             let seed = seed.wrapping_add(i as u64);
             let mut net = network::<f32>([2, h, 7], seed);
@@ -320,7 +320,7 @@ fn a_batch_of_no_images() {
 fn the_table_of_a_network_is_what_runs() {
     let net = network::<f32>([2, 9, 8], 1);
     let x: Tensor4<f32> = tensor(net.input_shape(), 1);
-    let mut tape = Tape::new();
+    let mut tape = Tape::recording();
     net.forward(x.view(), &mut tape, Mode::Eval).expect("x fits");
     let table = net.summary().expect("it was built");
     assert_eq!(table.len(), net.layers().len());

@@ -44,7 +44,7 @@ pub fn excited(
 ) -> Result<Vec<Excited>, ReportError> {
     let mut result: Vec<Excited> =
         layers.iter().map(|&layer| Excited { layer, channels: Vec::new() }).collect();
-    let mut tape = Tape::new();
+    let mut tape = Tape::recording();
     batches(samples, |first, x, _| {
         net.forward(x.view(), &mut tape, net::Mode::Eval)?;
         for excited in &mut result {

@@ -37,7 +37,7 @@ pub fn feature_maps(
     images: View4<'_, f32>,
     channels: usize,
 ) -> Result<Vec<Vec<FeatureMaps>>, ReportError> {
-    let mut tape = Tape::new();
+    let mut tape = Tape::recording();
     net.forward(images, &mut tape, Mode::Eval)?;
     let mut result = Vec::new();
     for stage in stages(net)? {

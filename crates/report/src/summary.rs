@@ -3,8 +3,8 @@
 use net::LayerSummary;
 use tensor4::Shape4;
 
-/// The table of a network's layers as plain text: name, kind, output shape for one image,
-/// parameters and multiply-adds per image, with their sums in the last line.
+/// The table of a network's layers as plain text: name, kind (and the layer in whose pass it is
+/// computed, if that is another), output shape for one image, parameters and multiply-adds per image, with their sums in the last line.
 ///
 /// ```
 /// use net::models::SimpleConvNet;
@@ -24,7 +24,7 @@ pub fn summary_table(input: Shape4, layers: &[LayerSummary]) -> String {
     for layer in layers {
         rows.push([
             layer.name.clone(),
-            layer.kind.clone(),
+            kind(layer),
             image(layer.output),
             count(layer.parameters as u64),
             count(layer.multiply_adds),
@@ -50,6 +50,12 @@ pub fn summary_table(input: Shape4, layers: &[LayerSummary]) -> String {
         table += "\n";
     }
     table
+}
+
+/// What a layer is, and in whose pass it is computed.
+pub(crate) fn kind(layer: &LayerSummary) -> String {
+    let within = layer.within.as_ref().map(|name| format!(", with {name}"));
+    layer.kind.clone() + &within.unwrap_or_default()
 }
 
 /// The sizes of one image: `(30, 24, 24)`, or `100` where there is one row and one column.

@@ -57,7 +57,7 @@ fn the_ascent_raises_every_activation_and_stays_in_the_range() {
         assert!(found.images.data().iter().all(|pixel| (0.0..=1.0).contains(pixel)));
 
         // It excites the channel more than any of a hundred images of noise does on average.
-        let mut tape = Tape::new();
+        let mut tape = Tape::recording();
         net.forward(found.images.view(), &mut tape, Mode::Eval).unwrap();
         let output = tape.output(layer).unwrap();
         let [row, col] = found.field.middle;
@@ -94,7 +94,7 @@ fn exciting_images_are_those_of_the_largest_activations() {
     let found = excited(&net, &samples, &layers, 4, &mut |images| seen = images).unwrap();
     assert_eq!(seen, 130);
     let (x, _) = gather(&samples, &(0..130).collect::<Vec<_>>()).unwrap();
-    let mut tape = Tape::new();
+    let mut tape = Tape::recording();
     net.forward(x.view(), &mut tape, Mode::Eval).unwrap();
     for excited in &found {
         let output = tape.output(excited.layer).unwrap();

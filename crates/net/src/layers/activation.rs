@@ -4,7 +4,10 @@ use tensor4::{Shape4, ViewMut4};
 
 use crate::layer::{check, check_gradient};
 use crate::parallel::{map_into, zip_into};
-use crate::{Gradient, Init, Layer, LayerSpec, Misfit, Mode, NetError, NetScalar, Seeds, State};
+use crate::{
+    Gradient, Init, Layer, LayerSpec, Misfit, Mode, NetError, NetScalar, Reads, Role, Seeds, State,
+    Tail,
+};
 use tensor4::View4;
 
 /// Which function.
@@ -100,6 +103,14 @@ impl<T: NetScalar> Layer<T> for Activation {
             Function::LeakyRelu(slope) => format!("leaky relu, slope {slope}"),
             function => function.name().to_owned(),
         }
+    }
+
+    fn role(&self) -> Role {
+        if self.function == Function::Relu { Role::Relu } else { Role::Other }
+    }
+
+    fn reads(&self, _tail: Tail) -> Reads {
+        if let Function::LeakyRelu(_) = self.function { Reads::X } else { Reads::Y }
     }
 
     fn output_shape(&self, input: Shape4) -> Result<Shape4, NetError> {

@@ -6,7 +6,8 @@ use tensor4::{Shape4, Tensor4, View4, ViewMut4};
 
 use crate::layer::{check, check_gradient, misfit};
 use crate::{
-    Gradient, Init, Layer, LayerSpec, Misfit, Mode, NetError, NetScalar, Parameter, Seeds, State,
+    Gradient, Init, Layer, LayerSpec, Misfit, Mode, NetError, NetScalar, Parameter, Reads, Seeds,
+    State, Tail,
 };
 
 /// The plan of an affine layer; see [`affine`].
@@ -96,6 +97,10 @@ impl<T: NetScalar> Layer<T> for Affine<T> {
     fn describe(&self) -> String {
         let (out_features, in_features) = self.features();
         format!("affine {in_features} -> {out_features}")
+    }
+
+    fn reads(&self, _tail: Tail) -> Reads {
+        Reads::X
     }
 
     fn output_shape(&self, input: Shape4) -> Result<Shape4, NetError> {

@@ -7,7 +7,9 @@ use tensor4::{Shape4, View4, ViewMut4};
 use super::windows::{Taps, Windows};
 use crate::layer::{check, check_gradient};
 use crate::parallel::planes_per_task;
-use crate::{Gradient, Init, Layer, LayerSpec, Misfit, Mode, NetError, NetScalar, Seeds, State};
+use crate::{
+    Gradient, Init, Layer, LayerSpec, Misfit, Mode, NetError, NetScalar, Reads, Seeds, State, Tail,
+};
 
 /// The plan of an average pool; see [`avg_pool2d`] and [`global_avg_pool2d`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,6 +149,10 @@ impl<T: NetScalar> Layer<T> for AvgPool2d {
         } else {
             self.averages.windows.describe("average pool")
         }
+    }
+
+    fn reads(&self, _tail: Tail) -> Reads {
+        Reads::NEITHER
     }
 
     fn output_shape(&self, input: Shape4) -> Result<Shape4, NetError> {

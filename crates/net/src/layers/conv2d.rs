@@ -1,12 +1,16 @@
 //! The convolution layer.
 
-use conv::{Algorithm, Conv2d as Convolution, Conv2dPlan, Options, Update};
+use conv::{
+    Algorithm, Conv2d as Convolution, Conv2dPlan, Epilogue, Options, PackedWeights, Update,
+};
 use im2col::Window;
 use tensor4::{Shape4, Tensor4, View4, ViewMut4};
 
 use crate::layer::{check, check_gradient, misfit};
+use crate::parallel::zip_into;
 use crate::{
-    Gradient, Init, Layer, LayerSpec, Misfit, Mode, NetError, NetScalar, Parameter, Seeds, State,
+    Gradient, Init, Layer, LayerSpec, Misfit, Mode, NetError, NetScalar, Parameter, Reads, Seeds,
+    State, Tail,
 };
 
 /// The plan of a convolution layer; see [`conv2d`].
@@ -141,17 +145,65 @@ impl<T: NetScalar> Layer<T> for Conv2d<T> {
         self.plan.output_shape(input.n()).map_err(|e| misfit(&self.name, input, e))
     }
 
+    fn fuses(&self, tail: Tail) -> bool {
+        matches!(tail, Tail::Nothing | Tail::Relu | Tail::ReluMaxPool)
+    }
+
+    fn reads(&self, tail: Tail) -> Reads {
+        if tail == Tail::Nothing { Reads::X } else { Reads::BOTH }
+    }
+
+    fn pack(&self) -> Result<Option<PackedWeights<T>>, NetError> {
+        Ok(Some(self.plan.pack_weights(self.parameters[0].value().view())?))
+    }
+
     fn forward(
         &self,
         x: View4<'_, T>,
         y: ViewMut4<'_, T>,
         state: &mut State<T>,
-        _mode: Mode,
+        mode: Mode,
     ) -> Result<(), NetError> {
-        check(&self.name, "the output", y.shape(), self.output_shape(x.shape())?)?;
+        self.forward_fused(Tail::Nothing, x, y, state, mode)
+    }
+
+    fn forward_fused(
+        &self,
+        tail: Tail,
+        x: View4<'_, T>,
+        y: ViewMut4<'_, T>,
+        state: &mut State<T>,
+        mode: Mode,
+    ) -> Result<(), NetError> {
+        let plan = &self.plan;
+        let conv = self.output_shape(x.shape())?;
+        let pools = tail == Tail::ReluMaxPool;
+        let expected = if pools { plan.pooled_shape(x.shape().n())? } else { conv };
+        check(&self.name, "the output", y.shape(), expected)?;
         let [weight, bias] = &self.parameters;
-        let bias = Some(bias.value().data());
-        Ok(self.plan.forward_into(x, weight.value().view(), bias, y, &mut state.workspace)?)
+        let (w, bias) = (weight.value().view(), Some(bias.value().data()));
+        let State { workspace, places, packed, .. } = state;
+        if pools {
+            let argmax = match mode {
+                Mode::Train { .. } => {
+                    places.resize(places.len().max(expected.len()), 0);
+                    Some(&mut places[..expected.len()])
+                }
+                Mode::Eval => None,
+            };
+            match packed {
+                Some(w) => plan.forward_packed_relu_pool_into(x, w, bias, y, argmax, workspace),
+                None => plan.forward_relu_pool_into(x, w, bias, y, argmax, workspace),
+            }
+        } else {
+            let relu = tail == Tail::Relu;
+            let epilogue = if relu { Epilogue::Relu } else { Epilogue::default() };
+            match packed {
+                Some(w) => plan.forward_packed_into(x, w, bias, epilogue, y, workspace),
+                None => plan.forward_fused_into(x, w, bias, epilogue, y, workspace),
+            }
+        }?;
+        Ok(())
     }
 
     fn backward(
@@ -160,8 +212,42 @@ impl<T: NetScalar> Layer<T> for Conv2d<T> {
         dx: Option<ViewMut4<'_, T>>,
         state: &mut State<T>,
     ) -> Result<(), NetError> {
-        check_gradient(self, &gradient, dx.as_ref())?;
-        let Gradient { x, dy, .. } = gradient;
+        self.backward_fused(Tail::Nothing, gradient, dx, state)
+    }
+
+    fn backward_fused(
+        &mut self,
+        tail: Tail,
+        gradient: Gradient<'_, T>,
+        dx: Option<ViewMut4<'_, T>>,
+        state: &mut State<T>,
+    ) -> Result<(), NetError> {
+        let Gradient { x, y, dy } = gradient;
+        let conv = self.output_shape(x.shape())?;
+        let State { workspace, places, values, .. } = state;
+        let dy = match tail {
+            Tail::Nothing => {
+                check_gradient(self, &gradient, dx.as_ref())?;
+                dy
+            }
+            Tail::Relu => {
+                let masked = State::grown(values, conv.len());
+                zip_into(
+                    y.data(),
+                    dy.data(),
+                    masked,
+                    |y, dy| {
+                        if y > T::ZERO { dy } else { T::ZERO }
+                    },
+                );
+                View4::new(conv, masked)?
+            }
+            Tail::ReluMaxPool => {
+                let unpooled = State::grown(values, conv.len());
+                unpool(conv, y, dy, places, unpooled);
+                View4::new(conv, unpooled)?
+            }
+        };
         let [weight, bias] = &mut self.parameters;
         self.plan.backward_weights_into(
             x,
@@ -169,11 +255,11 @@ impl<T: NetScalar> Layer<T> for Conv2d<T> {
             weight.grad_mut().view_mut(),
             Some(bias.grad_mut().data_mut()),
             Update::Overwrite,
-            &mut state.workspace,
+            workspace,
         )?;
         if let Some(dx) = dx {
             let w = weight.value().view();
-            self.plan.backward_data_into(w, dy, dx, &mut state.workspace)?;
+            self.plan.backward_data_into(w, dy, dx, workspace)?;
         }
         Ok(())
     }
@@ -189,4 +275,30 @@ impl<T: NetScalar> Layer<T> for Conv2d<T> {
     fn multiply_adds(&self, input: Shape4) -> u64 {
         self.plan.multiply_adds(input.n())
     }
+}
+
+/// Temporary.
+fn unpool<T: NetScalar>(
+    shape: Shape4,
+    y: View4<'_, T>,
+    dy: View4<'_, T>,
+    places: &[u8],
+    out: &mut [T],
+) {
+    use rayon::prelude::*;
+    let [.., w] = shape.dims();
+    let [.., ph, pw] = y.dims();
+    let plane = ph * pw;
+    out.par_chunks_mut(shape.plane_len()).enumerate().for_each(|(i, out)| {
+        out.fill(T::ZERO);
+        for r in 0..ph {
+            for c in 0..pw {
+                let at = i * plane + r * pw + c;
+                let p = usize::from(places[at]);
+                if y.data()[at] > T::ZERO {
+                    out[(2 * r + p / 2) * w + 2 * c + p % 2] = dy.data()[at];
+                }
+            }
+        }
+    });
 }

@@ -5,7 +5,9 @@ use tensor4::{Shape4, View4, ViewMut4};
 use crate::init::mix;
 use crate::layer::{check, check_gradient};
 use crate::parallel::map_indexed_into;
-use crate::{Gradient, Init, Layer, LayerSpec, Misfit, Mode, NetError, NetScalar, Seeds, State};
+use crate::{
+    Gradient, Init, Layer, LayerSpec, Misfit, Mode, NetError, NetScalar, Reads, Seeds, State, Tail,
+};
 
 /// The plan of a dropout layer; see [`dropout`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -81,6 +83,14 @@ impl<T: NetScalar> Layer<T> for Dropout {
 
     fn describe(&self) -> String {
         format!("dropout {}", self.rate)
+    }
+
+    fn is_identity(&self, training: bool) -> bool {
+        !training
+    }
+
+    fn reads(&self, _tail: Tail) -> Reads {
+        Reads::NEITHER
     }
 
     fn output_shape(&self, input: Shape4) -> Result<Shape4, NetError> {

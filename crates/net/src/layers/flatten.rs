@@ -3,7 +3,9 @@
 use tensor4::{Shape4, View4, ViewMut4};
 
 use crate::layer::{check, check_gradient};
-use crate::{Gradient, Init, Layer, LayerSpec, Misfit, Mode, NetError, NetScalar, Seeds, State};
+use crate::{
+    Gradient, Init, Layer, LayerSpec, Misfit, Mode, NetError, NetScalar, Reads, Seeds, State, Tail,
+};
 
 /// The plan of a flattening layer; see [`flatten`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +54,14 @@ impl<T: NetScalar> Layer<T> for Flatten {
 
     fn describe(&self) -> String {
         "flatten".to_owned()
+    }
+
+    fn is_identity(&self, _training: bool) -> bool {
+        true
+    }
+
+    fn reads(&self, _tail: Tail) -> Reads {
+        Reads::NEITHER
     }
 
     fn output_shape(&self, input: Shape4) -> Result<Shape4, NetError> {

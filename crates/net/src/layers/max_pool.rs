@@ -7,7 +7,10 @@ use tensor4::{Shape4, View4, ViewMut4};
 use super::windows::Windows;
 use crate::layer::{check, check_gradient};
 use crate::parallel::planes_per_task;
-use crate::{Gradient, Init, Layer, LayerSpec, Misfit, Mode, NetError, NetScalar, Seeds, State};
+use crate::{
+    Gradient, Init, Layer, LayerSpec, Misfit, Mode, NetError, NetScalar, Reads, Role, Seeds, State,
+    Tail,
+};
 
 /// The plan of a maximum pool; see [`max_pool2d`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,14 +67,15 @@ struct MaxPool2d {
 }
 
 impl MaxPool2d {
+    /// Whether the windows are 2x2 pixels, one beside the other.
+    fn is_pairs(&self) -> bool {
+        self.windows.window == Window::square(2).stride(2)
+    }
+
     /// The maxima of one plane, and where in the plane they stand.
     fn forward_plane<T: NetScalar>(&self, x: &[T], y: &mut [T], indices: &mut [u32]) {
         let windows = &self.windows;
-        let Window { kernel_h, kernel_w, stride_h, stride_w, .. } = windows.window;
-        if (kernel_h, kernel_w, stride_h, stride_w) == (2, 2, 2, 2)
-            && windows.window.padding == im2col::Padding::default()
-            && (windows.window.dilation_h, windows.window.dilation_w) == (1, 1)
-        {
+        if self.is_pairs() {
             return pairs(x, windows.in_w, y, indices, windows.cols.len());
         }
         let mut outputs = y.iter_mut().zip(indices);
@@ -122,6 +126,14 @@ impl<T: NetScalar> Layer<T> for MaxPool2d {
 
     fn describe(&self) -> String {
         self.windows.describe("max pool")
+    }
+
+    fn role(&self) -> Role {
+        if self.is_pairs() { Role::MaxPool2x2 } else { Role::Other }
+    }
+
+    fn reads(&self, _tail: Tail) -> Reads {
+        Reads::NEITHER
     }
 
     fn output_shape(&self, input: Shape4) -> Result<Shape4, NetError> {

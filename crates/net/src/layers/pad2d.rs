@@ -6,7 +6,9 @@ use tensor4::{Shape4, View4, ViewMut4};
 
 use crate::layer::{check, check_gradient};
 use crate::parallel::planes_per_task;
-use crate::{Gradient, Init, Layer, LayerSpec, Misfit, Mode, NetError, NetScalar, Seeds, State};
+use crate::{
+    Gradient, Init, Layer, LayerSpec, Misfit, Mode, NetError, NetScalar, Reads, Seeds, State, Tail,
+};
 
 /// What the rows and columns around an image hold.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -168,6 +170,10 @@ impl<T: NetScalar> Layer<T> for Pad2d {
 
     fn describe(&self) -> String {
         format!("pad to {}x{}, {}", self.rows.len(), self.cols.len(), self.spec.mode.name())
+    }
+
+    fn reads(&self, _tail: Tail) -> Reads {
+        Reads::NEITHER
     }
 
     fn output_shape(&self, input: Shape4) -> Result<Shape4, NetError> {
