@@ -2,9 +2,12 @@
 
 mod common;
 
+use std::hash::{DefaultHasher, Hasher};
+
 use common::{bits, noise, parameter_bits};
 use im2col::{Padding, Window};
 use net::layers::PadMode;
+use net::models::{AlexNet, DeepConvNet, LeNet5, SimpleConvNet};
 use net::{Rule, Sequential, TrainOptions, Trainer, evaluate, layers};
 use rayon::ThreadPoolBuilder;
 
@@ -60,6 +63,44 @@ fn training_and_evaluation_give_the_same_bytes() {
             assert_eq!(results, expected.1, "{threads} threads, batches of {batch_size}");
             // Not assert_eq, which would print every weight.
             assert!(weights == expected.0, "{threads} threads, batches of {batch_size}");
+        }
+    }
+}
+
+/// A sum over the bits of all weights after so many steps, in a pool of so many threads.
+fn weights_after_50_steps(net: fn() -> Sequential<f32>, n: usize, threads: usize) -> u64 {
+    let pool = ThreadPoolBuilder::new().num_threads(threads).build().expect("a few threads");
+    pool.install(|| {
+        let mut net = net();
+        let [_, c, h, w] = net.input_shape().dims();
+        let samples = noise::<f32>(2 * n, [c, h, w], 10, 2);
+        let options = TrainOptions::default().epochs(25).batch_size(n).seed(3);
+        let mut trainer = Trainer::new(options, Rule::adam(0.0001)).expect("the rule fits");
+        trainer.fit(&mut net, &samples, None, &mut ()).expect("no divergence");
+        assert_eq!(trainer.optimizer().steps(), 50);
+        let mut hasher = DefaultHasher::new();
+        for parameter in net.parameters() {
+            for value in parameter.value().data() {
+                hasher.write_u32(value.to_bits());
+            }
+        }
+        hasher.finish()
+    })
+}
+
+#[test]
+fn fifty_steps_of_each_model_give_the_same_bytes() {
+    let models: [(&str, fn() -> Sequential<f32>, usize); 4] = [
+        ("SimpleConvNet", || SimpleConvNet::default().build(1).expect("it fits"), 20),
+        ("LeNet-5", || LeNet5::default().build(1).expect("it fits"), 20),
+        ("DeepConvNet", || DeepConvNet::default().build(1).expect("it fits"), 20),
+        ("AlexNet", || AlexNet::default().build(1).expect("it fits"), 1),
+    ];
+    for (name, net, n) in models {
+        let expected = weights_after_50_steps(net, n, 1);
+        for threads in [2, 8] {
+            let weights = weights_after_50_steps(net, n, threads);
+            assert_eq!(weights, expected, "{name}, {threads} threads");
         }
     }
 }
