@@ -91,6 +91,11 @@ def conv2d():
         ((1, 1, 6, 6), (1, 1, 3, 3), one, none, one, 1),  # one image, one channel, one filter
         ((2, 6, 10, 9), (9, 2, 3, 2), (2, 1), (1, 0, 2, 3), (2, 3), 3),  # everything at once
         ((1, 2, 2, 2), (2, 2, 2, 2), one, (3, 3, 3, 3), one, 1),  # windows wholly in the padding
+        ((2, 3, 7, 6), (5, 3, 1, 1), (2, 2), none, one, 1),  # 1x1 that skips pixels
+        ((1, 2, 11, 10), (3, 2, 4, 5), (3, 3), (2, 1, 0, 1), one, 1),  # stride below the kernel
+        ((2, 3, 8, 7), (6, 1, 3, 3), (2, 2), (0, 1, 1, 0), one, 3),  # two filters of each channel
+        ((1, 3, 14, 13), (5, 3, 3, 3), one, (1, 1, 1, 1), one, 1),  # many tiles of 4x4
+        ((1, 2, 10, 9), (3, 2, 3, 3), one, (2, 2, 2, 2), (2, 2), 1),  # dilation, the size kept
     ]
     for i, (x_shape, w_shape, stride, pad, dilation, groups) in enumerate(cases):
         x, w, b = leaf(g.normal(*x_shape)), leaf(g.normal(*w_shape)), leaf(g.normal(w_shape[0]))

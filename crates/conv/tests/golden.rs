@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{Inputs, Outputs, run, try_plan, weights};
-use conv::{Algorithm, Conv2d, ConvScalar, KernelSet, Update, Workspace};
+use common::{Inputs, Outputs, all_options, run, try_options, weights};
+use conv::{Algorithm, Conv2d, ConvScalar, KernelSet, Options, Update, Workspace};
 use im2col::{Padding, Window};
 use testkit::{Golden, assert_close};
 
@@ -21,16 +21,21 @@ fn conv_of(golden: &Golden, case: &str) -> Conv2d {
     Conv2d::new(in_channels, in_h, in_w, out_channels, window).groups(groups)
 }
 
-/// Returns how many cases the algorithm serves.
-fn compare<T: ConvScalar>(algorithm: Algorithm, set: KernelSet, tolerance: f64) -> usize {
-    let mut ran = 0;
+/// Returns how many cases the options serve, and how many of them have Winograd's algorithm for all
+/// three directions.
+fn compare<T: ConvScalar>(options: Options, tolerance: f64) -> [usize; 2] {
+    let [mut ran, mut all_winograd] = [0; 2];
     let golden = Golden::load("conv2d");
     let mut workspace = Workspace::<T>::new();
     let cases = golden.cases();
     for case in &cases {
         let get = |what: &str| golden.tensor(&format!("{case}.{what}"));
-        let Some(plan) = try_plan(conv_of(&golden, case), algorithm, set) else { continue };
+        let Some(plan) = try_options(conv_of(&golden, case), options) else { continue };
+        let directions =
+            [plan.algorithm(), plan.backward_data_algorithm(), plan.backward_weights_algorithm()];
         ran += 1;
+        all_winograd += usize::from(directions == [Algorithm::Winograd; 3]);
+        let plan_name = plan.describe();
         assert_eq!(plan.weight_shape(), get("w").shape(), "{case}");
         let (x, y) = (get("x"), get("y"));
         assert_eq!(plan.output_shape(x.shape().n()).unwrap(), y.shape(), "{case}");
@@ -43,7 +48,7 @@ fn compare<T: ConvScalar>(algorithm: Algorithm, set: KernelSet, tolerance: f64) 
 
         let check = |out: &Outputs<T>, way: &str| {
             let compare = |what: &str, actual: &[T]| {
-                let name = format!("{case}.{what}, {algorithm}, {way}");
+                let name = format!("{case}.{what}, {plan_name}, {way}");
                 assert_close(&name, actual, get(what).data(), tolerance);
             };
             compare("y", out.y.data());
@@ -59,27 +64,24 @@ fn compare<T: ConvScalar>(algorithm: Algorithm, set: KernelSet, tolerance: f64) 
         let plane_len = y.shape().plane_len();
         let biases = (0..).map(|i| inputs.bias[i / plane_len % inputs.bias.len()]);
         let with_bias: Vec<T> = bare.data().iter().zip(biases).map(|(&y, b)| y + b).collect();
-        assert_close(&format!("{case}.y, {algorithm}"), &with_bias, y.data(), tolerance);
+        assert_close(&format!("{case}.y, {plan_name}"), &with_bias, y.data(), tolerance);
 
         out.dw.fill(T::ZERO);
         out.db.fill(T::ZERO);
         weights(&plan, &inputs, &mut out, Update::Accumulate, &mut workspace);
         check(&out, "accumulating onto 0");
     }
-    ran
-}
-
-/// How many cases an algorithm serves at least.
-fn least(algorithm: Algorithm) -> usize {
-    if algorithm == Algorithm::Winograd { 2 } else { 11 }
+    [ran, all_winograd]
 }
 
 fn compare_all<T: ConvScalar>(tolerance: f64) {
-    for set in KernelSet::available() {
-        for &algorithm in Algorithm::ALL {
-            let ran = compare::<T>(algorithm, set, tolerance);
-            assert!(ran >= least(algorithm), "{algorithm} on {set} ran {ran} cases");
-        }
+    for options in KernelSet::available().into_iter().flat_map(all_options) {
+        let [ran, all_winograd] = compare::<T>(options, tolerance);
+        let (least, all) = match options.algorithm {
+            Algorithm::Winograd => (6, 3),
+            _ => (16, 0),
+        };
+        assert!(ran >= least && all_winograd >= all, "{options:?} ran {ran}, {all_winograd}");
     }
 }
 

@@ -175,46 +175,6 @@ fn errors_stay_within_the_documented_bounds() {
     }
 }
 
-/// The bounds that `Numerics` documents for gradients by the weights, over many tiles.
-#[test]
-fn errors_of_gradients_by_weights_stay_within_the_documented_bounds() {
-    let same = Window::square(3).pad(1);
-    for (n, conv) in [
-        (3, Conv2d::new(70, 53, 50, 40, same)),
-        (9, Conv2d::new(5, 14, 13, 90, same)),
-        (2, Conv2d::new(66, 30, 31, 34, same.dilation(2).pad(2)).groups(2)),
-        (2, Conv2d::new(20, 40, 33, 24, Window::square(5).pad(2))),
-    ] {
-        let case = Case::new(n, conv);
-        let inputs = case.inputs::<f32>();
-        let (expected, _) = weights_reference(&case);
-        let mut ran = 0;
-        for set in KernelSet::available() {
-            for numerics in [Numerics::Fast, Numerics::Strict] {
-                for algorithm in [Algorithm::Auto, Algorithm::Direct, Algorithm::Winograd] {
-                    let options = Options::with_algorithm(algorithm).numerics(numerics);
-                    let Some(plan) = try_options(conv, options.kernels(set)) else { continue };
-                    let mut dw = Tensor4::full(inputs.w.shape(), f32::NAN);
-                    let (x, dy, out) = (inputs.x.view(), inputs.dy.view(), dw.view_mut());
-                    let mut workspace = Workspace::new();
-                    plan.backward_weights_into(x, dy, out, None, Update::Overwrite, &mut workspace)
-                        .expect("it fits");
-                    let error = relative_rms(dw.data(), expected.data());
-                    let bound = if numerics == Numerics::Strict { 2e-6 } else { 6e-6 };
-                    let gradient = plan.backward_weights_algorithm();
-                    assert!(
-                        error <= bound,
-                        "{error:e} by {gradient}: {} {case:?}",
-                        plan.describe()
-                    );
-                    ran += usize::from(gradient == Algorithm::Winograd);
-                }
-            }
-        }
-        assert!(ran >= 2, "only {ran} plans: {case:?}");
-    }
-}
-
 /// Sums and weights so large that im2col + GEMM cuts them, planes below and above those that it
 /// computes side by side, with groups and without.
 #[test]

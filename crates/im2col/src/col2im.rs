@@ -2,12 +2,13 @@
 
 use core::array::from_fn;
 use core::ops::Range;
+use core::slice::ChunksMut;
 
 use tensor4::Scalar;
 
 use crate::axis::Axis;
 use crate::check::check;
-use crate::unfold::{intersect, pixels_per_block};
+use crate::unfold::{channels_per_block, intersect, pixels_per_block};
 use crate::{ConvGeometry, Im2colError, Layout};
 
 /// Adds up the columns of an image, [`ConvGeometry::columns_len`] elements, into the image
@@ -167,43 +168,128 @@ fn pixel_rows<T: Scalar, const K: usize>(
     let plane_len = rows.input * cols.input;
     let patch_len = g.patch_len();
     let inner = cols.inner_outputs();
+    let square = K > 0 && rows.kernel == K && rows.dilation == 1;
     // Neighbouring pixels add to the same inputs. Unless their sums stay in registers, it is
     // quicker to go through all channels of one before the next.
     let block = if K > 0 && cols.stride == 1 { pixels_per_block(patch_len) } else { 1 };
 
     for (oh, columns) in out_rows.zip(columns.chunks_exact(cols.output * patch_len)) {
         let taps_h = rows.taps(oh);
+        if taps_h.is_empty() {
+            continue;
+        }
         let add_edges = |image: &mut [T], pixels: Range<usize>| {
-            for c in 0..g.in_c() {
-                for kh in taps_h.clone() {
-                    let dst = &mut image[c * plane_len + rows.input_at(oh, kh) * cols.input..];
-                    let at = (c * rows.kernel + kh) * cols.kernel;
-                    for ow in pixels.clone() {
-                        let taps = cols.taps(ow);
-                        if !taps.is_empty() {
-                            let dst = &mut dst[cols.input_at(ow, taps.start)..];
-                            let src = &columns[ow * patch_len + at..][taps];
-                            add_any(dst, src, cols.dilation);
-                        }
-                    }
-                }
+            for ow in pixels {
+                add_edge(&columns[ow * patch_len..][..patch_len], g, oh, ow, &taps_h, image);
             }
         };
         add_edges(image, 0..inner.start);
-        for first in inner.clone().step_by(block) {
-            let pixels = first..inner.end.min(first + block);
-            let columns = &columns[pixels.start * patch_len..pixels.end * patch_len];
-            for c in 0..g.in_c() {
-                for kh in taps_h.clone() {
-                    let ih = rows.input_at(oh, kh);
-                    let iw = cols.input_at(first, 0);
-                    let dst = &mut image[c * plane_len + ih * cols.input + iw..];
-                    let src = &columns[(c * rows.kernel + kh) * cols.kernel..];
-                    add_taps::<T, K>(src, patch_len, &cols, dst);
+        if square && taps_h.len() == K {
+            add_patches::<T, K>(columns, g, oh, inner.clone(), image);
+        } else {
+            for first in inner.clone().step_by(block) {
+                let pixels = first..inner.end.min(first + block);
+                let columns = &columns[pixels.start * patch_len..pixels.end * patch_len];
+                for c in 0..g.in_c() {
+                    for kh in taps_h.clone() {
+                        let ih = rows.input_at(oh, kh);
+                        let iw = cols.input_at(first, 0);
+                        let dst = &mut image[c * plane_len + ih * cols.input + iw..];
+                        let src = &columns[(c * rows.kernel + kh) * cols.kernel..];
+                        add_taps::<T, K>(src, patch_len, &cols, dst);
+                    }
                 }
             }
         }
         add_edges(image, inner.end..cols.output);
+    }
+}
+
+/// Adds a patch that reaches over the left or right edge, a column of the kernel after the other: so
+/// the innermost loops are long.
+fn add_edge<T: Scalar>(
+    patch: &[T],
+    g: &ConvGeometry,
+    oh: usize,
+    ow: usize,
+    taps_h: &Range<usize>,
+    image: &mut [T],
+) {
+    let (rows, cols) = (g.rows(), g.cols());
+    for kw in cols.taps(ow) {
+        let to = rows.input_at(oh, taps_h.start) * cols.input + cols.input_at(ow, kw);
+        let planes = image[to..].chunks_mut(rows.input * cols.input);
+        for (patch, plane) in patch.chunks_exact(rows.kernel * cols.kernel).zip(planes) {
+            let taps = patch[taps_h.start * cols.kernel + kw..].iter().step_by(cols.kernel);
+            let pixels = plane.iter_mut().step_by(rows.dilation * cols.input);
+            pixels.zip(taps).take(taps_h.len()).for_each(|(pixel, tap)| *pixel += *tap);
+        }
+    }
+}
+
+/// Adds whole square patches, all channels of a pixel before the next, so that columns are read from
+/// beginning to end. At stride 1 several neighbouring pixels are added at once, each sum in the order
+/// of the pixels: one through memory would wait for the one before.
+// Inlined, it would be compiled worse.
+#[inline(never)]
+fn add_patches<T: Scalar, const K: usize>(
+    columns: &[T],
+    g: &ConvGeometry,
+    oh: usize,
+    pixels: Range<usize>,
+    image: &mut [T],
+) {
+    let (rows, cols) = (g.rows(), g.cols());
+    let (in_w, plane_len, patch_len) = (cols.input, rows.input * cols.input, g.patch_len());
+    let block = channels_per_block(K);
+    for first in (0..g.in_c()).step_by(block) {
+        let len = block.min(g.in_c() - first) * K * K;
+        let mut ow = pixels.start;
+        while ow < pixels.end {
+            let to = first * plane_len + rows.input_at(oh, 0) * in_w + cols.input_at(ow, 0);
+            let planes = image[to..].chunks_mut(plane_len);
+            let src = &columns[ow * patch_len + first * K * K..];
+            if cols.stride == 1 && ow + NEIGHBOURS <= pixels.end {
+                let src = from_fn(|pixel| &src[pixel * patch_len..][..len]);
+                add_neighbours::<T, K>(src, planes, in_w);
+                ow += NEIGHBOURS;
+                continue;
+            }
+            for (plane, patch) in planes.zip(src[..len].chunks_exact(K * K)) {
+                for kh in 0..K {
+                    let (dst, src) = (&mut plane[kh * in_w..][..K], &patch[kh * K..][..K]);
+                    dst.iter_mut().zip(src).for_each(|(dst, src)| *dst += *src);
+                }
+            }
+            ow += 1;
+        }
+    }
+}
+
+/// How many pixels are added at once.
+const NEIGHBOURS: usize = 6;
+
+/// Adds the square patches of neighbouring pixels, stride 1, to planes whose rows are `in_w` apart.
+#[inline(always)]
+fn add_neighbours<T: Scalar, const K: usize>(
+    src: [&[T]; NEIGHBOURS],
+    planes: ChunksMut<'_, T>,
+    in_w: usize,
+) {
+    for (c, plane) in (0..src[0].len() / (K * K)).zip(planes) {
+        let patches: [&[T]; NEIGHBOURS] = from_fn(|pixel| &src[pixel][c * K * K..][..K * K]);
+        for kh in 0..K {
+            let dst = &mut plane[kh * in_w..][..K + NEIGHBOURS - 1];
+            for (i, dst) in dst.iter_mut().enumerate() {
+                let mut sum = *dst;
+                for (pixel, patch) in patches.iter().enumerate() {
+                    if i >= pixel && i - pixel < K {
+                        sum += patch[kh * K + i - pixel];
+                    }
+                }
+                *dst = sum;
+            }
+        }
     }
 }
 

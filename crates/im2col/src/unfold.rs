@@ -63,13 +63,13 @@ pub(crate) fn rows<T: Scalar>(
         // The usual kernels with their width known to the compiler: a copy of so few elements
         // is faster written out than called.
         Layout::PixelRows => match (g.cols().dilation, g.cols().kernel) {
-            (1, 1) => pixel_rows::<T, 1>(image, g, out_rows, columns),
-            (1, 2) => pixel_rows::<T, 2>(image, g, out_rows, columns),
-            (1, 3) => pixel_rows::<T, 3>(image, g, out_rows, columns),
-            (1, 4) => pixel_rows::<T, 4>(image, g, out_rows, columns),
-            (1, 5) => pixel_rows::<T, 5>(image, g, out_rows, columns),
-            (1, 7) => pixel_rows::<T, 7>(image, g, out_rows, columns),
-            _ => pixel_rows::<T, 0>(image, g, out_rows, columns),
+            (1, 1) => pixel_rows::<T, 1, 1>(image, g, out_rows, columns),
+            (1, 2) => pixel_rows::<T, 2, 2>(image, g, out_rows, columns),
+            (1, 3) => pixel_rows::<T, 3, 4>(image, g, out_rows, columns),
+            (1, 4) => pixel_rows::<T, 4, 4>(image, g, out_rows, columns),
+            (1, 5) => pixel_rows::<T, 5, 8>(image, g, out_rows, columns),
+            (1, 7) => pixel_rows::<T, 7, 8>(image, g, out_rows, columns),
+            _ => pixel_rows::<T, 0, 0>(image, g, out_rows, columns),
         },
     }
 }
@@ -205,8 +205,8 @@ fn copy_short<T: Scalar>(dst: &mut [T], src: &[T]) {
 }
 
 /// Each row of the columns is a patch of the image, `(C, KH, KW)`. `K` is the kernel's width, with
-/// a dilation of 1 along it, or 0 if the compiler does not know it.
-fn pixel_rows<T: Scalar, const K: usize>(
+/// a dilation of 1 along it, or 0 if the compiler does not know it; `W` is the next power of two.
+fn pixel_rows<T: Scalar, const K: usize, const W: usize>(
     image: &[T],
     g: &ConvGeometry,
     out_rows: Range<usize>,
@@ -217,6 +217,7 @@ fn pixel_rows<T: Scalar, const K: usize>(
     let patch_len = g.patch_len();
     let inner = cols.inner_outputs();
     let block = pixels_per_block(patch_len);
+    let square = K > 0 && rows.kernel == K && rows.dilation == 1;
 
     for (oh, columns) in out_rows.zip(columns.chunks_exact_mut(cols.output * patch_len)) {
         let taps_h = rows.taps(oh);
@@ -226,19 +227,16 @@ fn pixel_rows<T: Scalar, const K: usize>(
             columns[..inner.start * patch_len].fill(T::ZERO);
             columns[inner.end * patch_len..].fill(T::ZERO);
         }
-        for c in 0..g.in_c() {
-            for kh in taps_h.clone() {
-                let src = &image[c * plane_len + rows.input_at(oh, kh) * cols.input..];
-                let at = (c * rows.kernel + kh) * cols.kernel;
-                for ow in (0..inner.start).chain(inner.end..cols.output) {
-                    let taps = cols.taps(ow);
-                    if !taps.is_empty() {
-                        let src = &src[cols.input_at(ow, taps.start)..];
-                        let dst = &mut columns[ow * patch_len + at..][taps];
-                        copy_strided::<T, 0>(dst, src, cols.dilation);
-                    }
-                }
-            }
+        if taps_h.is_empty() {
+            continue;
+        }
+        for ow in (0..inner.start).chain(inner.end..cols.output) {
+            let patch = &mut columns[ow * patch_len..][..patch_len];
+            copy_edge(image, g, oh, ow, &taps_h, patch);
+        }
+        if square && taps_h.len() == K {
+            copy_patches::<T, K, W>(image, g, oh, inner.clone(), columns);
+            continue;
         }
         for first in inner.clone().step_by(block) {
             let pixels = first..inner.end.min(first + block);
@@ -254,6 +252,65 @@ fn pixel_rows<T: Scalar, const K: usize>(
             }
         }
     }
+}
+
+/// Copies a patch that reaches over the left or right edge, a column of the kernel after the other:
+/// so the innermost loops are long.
+fn copy_edge<T: Scalar>(
+    image: &[T],
+    g: &ConvGeometry,
+    oh: usize,
+    ow: usize,
+    taps_h: &Range<usize>,
+    patch: &mut [T],
+) {
+    let (rows, cols) = (g.rows(), g.cols());
+    for kw in cols.taps(ow) {
+        let from = rows.input_at(oh, taps_h.start) * cols.input + cols.input_at(ow, kw);
+        let planes = image[from..].chunks(rows.input * cols.input);
+        for (patch, plane) in patch.chunks_exact_mut(rows.kernel * cols.kernel).zip(planes) {
+            let taps = patch[taps_h.start * cols.kernel + kw..].iter_mut().step_by(cols.kernel);
+            let pixels = plane.iter().step_by(rows.dilation * cols.input);
+            taps.zip(pixels).take(taps_h.len()).for_each(|(tap, pixel)| *tap = *pixel);
+        }
+    }
+}
+
+/// Copies whole square patches, all channels of a pixel before the next, so that columns are written
+/// from beginning to end. All rows of a patch but the last are copied `W` wide: what is too
+/// much belongs to the next row, which is written afterwards.
+// Inlined, it would be compiled worse.
+#[inline(never)]
+fn copy_patches<T: Scalar, const K: usize, const W: usize>(
+    image: &[T],
+    g: &ConvGeometry,
+    oh: usize,
+    pixels: Range<usize>,
+    columns: &mut [T],
+) {
+    let (rows, cols) = (g.rows(), g.cols());
+    let (in_w, plane_len, patch_len) = (cols.input, rows.input * cols.input, g.patch_len());
+    let block = channels_per_block(K);
+    for first in (0..g.in_c()).step_by(block) {
+        let len = block.min(g.in_c() - first) * K * K;
+        for ow in pixels.clone() {
+            let from = first * plane_len + rows.input_at(oh, 0) * in_w + cols.input_at(ow, 0);
+            let planes = image[from..].chunks(plane_len);
+            let patches = &mut columns[ow * patch_len + first * K * K..][..len];
+            for (patch, plane) in patches.chunks_exact_mut(K * K).zip(planes) {
+                for kh in 0..K - 1 {
+                    patch[kh * K..][..W].copy_from_slice(&plane[kh * in_w..][..W]);
+                }
+                patch[(K - 1) * K..].copy_from_slice(&plane[(K - 1) * in_w..][..K]);
+            }
+        }
+    }
+}
+
+/// How many channels to go through at once, so that the lines of the cache that a patch stands on,
+/// one for each row of the kernel, are still there for the next.
+pub(crate) fn channels_per_block(kernel_h: usize) -> usize {
+    (256 / kernel_h).max(1)
 }
 
 /// How many pixels of `patch_len` elements to go through at once, so that they stay in the

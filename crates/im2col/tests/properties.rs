@@ -99,6 +99,22 @@ fn seeded() -> ProptestConfig {
     }
 }
 
+/// Square kernels have loops of their own, over several pixels and a part of the channels at a time.
+#[test]
+fn square_kernels_are_naive() {
+    for kernel in [1, 2, 3, 4, 5, 7] {
+        for (stride, pad) in [(1, 0), (1, kernel / 2), (2, 1)] {
+            for (c, h, w) in [(2, kernel + 2, 29), (256 / kernel + 3, kernel, kernel + 7)] {
+                let window = Window::square(kernel).stride(stride).pad(pad);
+                let g = ConvGeometry::new(c, h, w, window).expect("the kernel fits");
+                let images = shape(2, c, h, w);
+                check_against_naive::<f32>(&Case { images, window, g, seed: 7 });
+                check_against_naive::<f64>(&Case { images, window, g, seed: 8 });
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(seeded())]
 

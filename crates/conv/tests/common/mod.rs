@@ -325,6 +325,16 @@ pub(crate) fn seeded() -> ProptestConfig {
 /// `prepare` makes what all plans of a convolution are compared with, or `None` to leave it out.
 pub(crate) fn on_every_set<P>(
     cases: usize,
+    prepare: impl FnMut(&Case) -> Option<P>,
+    check: impl FnMut(&Case, &P, &Conv2dPlan),
+) {
+    on_every_set_of(wide_case(), cases, prepare, check);
+}
+
+/// As [`on_every_set`], of convolutions of one kind.
+pub(crate) fn on_every_set_of<P>(
+    kind: impl Strategy<Value = Case>,
+    cases: usize,
     mut prepare: impl FnMut(&Case) -> Option<P>,
     mut check: impl FnMut(&Case, &P, &Conv2dPlan),
 ) {
@@ -339,7 +349,7 @@ pub(crate) fn on_every_set<P>(
         if ran.iter().all(|&ran| ran >= cases) {
             break;
         }
-        let case = wide_case().new_tree(&mut runner).expect("most cases fit").current();
+        let case = kind.new_tree(&mut runner).expect("most cases fit").current();
         let Some(prepared) = prepare(&case) else { continue };
         for (&options, ran) in wanted.iter().zip(&mut ran).filter(|(_, ran)| **ran < cases) {
             let Some(plan) = try_options(case.conv, options) else { continue };
