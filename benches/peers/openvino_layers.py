@@ -39,7 +39,8 @@ class OpenVino:
         }
         compiled = self.core.compile_model(openvino.Model([y], [x], "layer"), "CPU", settings)
         request = compiled.create_infer_request()
-        request.set_input_tensor(openvino.Tensor(data.x, shared_memory=True))
+        # A copy, which the request keeps.
+        request.set_input_tensor(openvino.Tensor(data.x))
 
         def call():
             request.start_async()

@@ -1,6 +1,6 @@
 //! The results as a table for people.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 use crate::record::{Measured, Record};
 
@@ -80,8 +80,26 @@ impl Table {
     }
 }
 
+/// Prints a line at once. A reader that goes away ends the program without a panic.
+///
+/// # Errors
+///
+/// It cannot be written.
+pub fn print_line(line: &str) -> Result<(), String> {
+    let mut out = std::io::stdout().lock();
+    let written = writeln!(out, "{line}").and_then(|()| out.flush());
+    written.map_err(|error| format!("standard output: {error}"))
+}
+
+/// Threads for people.
+#[must_use]
+pub fn threads(count: usize) -> String {
+    if count == 1 { "1 thread".to_owned() } else { format!("{count} threads") }
+}
+
 /// A size for people: `640 B`, `1.5 KiB`, `12.0 MiB`.
-fn bytes(bytes: usize) -> String {
+#[must_use]
+pub fn bytes(bytes: usize) -> String {
     let units = [("MiB", 1 << 20), ("KiB", 1 << 10)];
     match units.into_iter().find(|&(_, size)| bytes >= size) {
         Some((unit, size)) => format!("{:.1} {unit}", bytes as f64 / size as f64),

@@ -1,5 +1,5 @@
-//! What the benchmarks share: the layers that they run, and the parts of the layer timer
-//! (`cargo run --release -p benches --bin layers -- --help`).
+//! What the benchmarks share: the layers and the networks that they run, and the parts of the two
+//! timers (`cargo run --release -p benches --bin layers -- --help`, and `--bin models`).
 //!
 //! Each benchmark compares its result with a slow twin once before it times anything, so that no
 //! time is ever reported for a wrong answer.
@@ -10,6 +10,9 @@ pub mod case;
 pub mod csv;
 pub mod display;
 pub mod layers;
+pub mod memory;
+pub mod model;
+pub mod model_record;
 pub mod peak;
 pub mod record;
 pub mod timing;

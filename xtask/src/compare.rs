@@ -1,9 +1,16 @@
-//! Our convolutions against those of other libraries.
+//! Our convolutions and networks against those of other libraries.
 
+mod format;
+mod machine;
+mod models;
+mod page;
 mod peers;
 mod ratio;
+mod record;
 mod row;
+mod runner;
 mod server;
+mod svg;
 mod table;
 
 use std::fs;
@@ -12,9 +19,9 @@ use std::process::Command;
 
 use clap::{Args, ValueEnum};
 
+use self::format::{LAYERS, MODELS};
+use self::models::Group;
 use self::peers::Peer;
-use self::row::{COLUMNS, Numbers, Row};
-use self::server::Server;
 use self::table::Table;
 use crate::paint::Paint;
 use crate::workspace::Workspace;
@@ -25,21 +32,26 @@ Examples:
   cargo xtask compare --direction all --peers torch
   cargo xtask compare --batch 1 --prepacked --peers ncnn         inference of one image
   cargo xtask compare --only mobilenet_dw,lenet_c3 --python venv/bin/python3
+  cargo xtask compare --models --only alexnet                    training and inference of a network
+  cargo xtask compare --write                                    all of it, into BENCHMARKS.md
 
 A ratio is how many times as fast as the peer ours is: above 1 ours is the faster one. It is the
 median of the ratios of the rounds. PyTorch packs its weights in every call, as ours does; the
 other peers have them packed beforehand, as ours has with --prepacked.";
 
 /// What `cargo xtask compare` can be asked.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
+    /// Compare whole networks, a training step and inference, instead of layers
+    #[arg(long, conflicts_with_all = ["direction", "layers", "algorithm", "prepacked"])]
+    models: bool,
     /// What to time
     #[arg(long, value_enum, default_value_t = Direction::Forward)]
     direction: Direction,
     /// Threads of each library [default: as many as the machine can run at a time]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
-    /// Time this layer alone (may be given more than once)
+    /// Time this layer or network alone (may be given more than once)
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<String>,
     /// Rounds over all libraries for each layer
@@ -57,7 +69,7 @@ pub(crate) struct Options {
     /// The layers [default: benches/layers.csv]
     #[arg(long, value_name = "FILE")]
     layers: Option<PathBuf>,
-    /// Images of each batch, instead of those of the table
+    /// Images of each batch, instead of the usual ones
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     batch: Option<u16>,
     /// Our algorithm [default: the library's own choice]
@@ -66,6 +78,16 @@ pub(crate) struct Options {
     /// Pack our weights before the clock starts
     #[arg(long)]
     prepacked: bool,
+    /// Time all networks and all layers in all directions, keep a record under benches/record, and
+    /// write BENCHMARKS.md and its pictures from it
+    #[arg(long, conflicts_with_all = ["models", "direction", "layers", "algorithm", "prepacked", "only", "batch", "csv"])]
+    write: bool,
+    /// Write from this record, and time nothing
+    #[arg(long, value_name = "FOLDER", requires = "write")]
+    from: Option<PathBuf>,
+    /// Write below this folder [default: that of the workspace]
+    #[arg(long, value_name = "FOLDER", requires = "write")]
+    out: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -104,35 +126,39 @@ impl Layer {
     }
 }
 
-/// A timer at work, with the rows of the layer that it is asked for.
-struct Runner {
-    name: &'static str,
-    server: Server,
-    rounds: Vec<Row>,
-}
+/// The peers, each with its version, or why it cannot run.
+type Found = Vec<(Peer, Result<String, String>)>;
 
-impl Runner {
-    fn numbers(&self) -> Vec<Option<Numbers>> {
-        self.rounds.iter().map(|row| row.numbers).collect()
-    }
+/// What one call of `cargo xtask compare` works with.
+struct Session<'a> {
+    workspace: &'a Workspace,
+    options: &'a Options,
+    found: &'a Found,
+    paint: Paint,
 }
 
 /// Builds ours, times all, prints the ratios, and says whether our results were right.
 ///
 /// # Errors
 ///
-/// There is no such layer, ours cannot be built or run, or a file cannot be read or written.
+/// There is no such layer or network, ours cannot be built or run, or a file cannot be read or
+/// written.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool, String> {
-    let layers = options.chosen_layers(workspace)?;
     let wanted = if options.peers.is_empty() { &Peer::ALL[..] } else { &options.peers };
-    let found = peers::find(&options.python, wanted);
-    build(workspace)?;
+    // A record says by itself who took part in it.
+    let wanted = if options.from.is_some() { &[] } else { wanted };
+    let found = &peers::find(&options.python, wanted);
     let paint = Paint::from_environment();
-    let mut csv = format!("library,{},ratio\n", COLUMNS.join(","));
-    let mut all_right = true;
-    for direction in options.direction.each() {
-        all_right &= options.compare(workspace, direction, &layers, &found, paint, &mut csv)?;
+    let session = Session { workspace, options, found, paint };
+    for (peer, version) in found {
+        if let Ok(version) = version {
+            println!("{} {version}", peer.name());
+        }
     }
+    if options.write {
+        return record::write(&session);
+    }
+    let (all_right, csv) = if options.models { session.networks()? } else { session.layers()? };
     if let Some(path) = &options.csv {
         fs::write(path, csv)
             .map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
@@ -161,139 +187,122 @@ impl Options {
         Ok(layers)
     }
 
-    /// Times one direction; says whether our results were right.
-    fn compare(
-        &self,
-        workspace: &Workspace,
-        direction: &str,
-        layers: &[Layer],
-        found: &[(Peer, Result<String, String>)],
-        paint: Paint,
-        csv: &mut String,
-    ) -> Result<bool, String> {
-        let threads = self.threads();
-        let title = format!("== {direction}, threads: {threads}, rounds: {}", self.runs);
-        println!("{}", paint.bold(&title));
-        let mut runners = self.start(workspace, direction, found, paint)?;
-        let names: Vec<&str> = runners.iter().map(|runner| runner.name).collect();
-        let mut table = Table::new(&names, layers.iter().map(|layer| layer.name.as_str()), paint);
-        table.header();
-        let mut left_out = Vec::new();
-        for layer in layers {
-            // Whoever asks for such a layer by name gets it all the same.
-            if direction == "backward_data" && layer.is_first() && self.only.is_empty() {
-                left_out.push(layer.name.as_str());
-                continue;
-            }
-            self.time(&layer.name, &mut runners)?;
-            for line in table.row(&layer.name, &runners) {
-                *csv += &(line + "\n");
-            }
-        }
-        if !left_out.is_empty() {
-            let names = left_out.join(", ");
-            println!("left out, as first layers, which need no backward_data: {names}");
-        }
-        Ok(table.summary())
-    }
-
-    /// Starts ours and the peers that there are, and waits until they are ready.
-    fn start(
-        &self,
-        workspace: &Workspace,
-        direction: &str,
-        found: &[(Peer, Result<String, String>)],
-        paint: Paint,
-    ) -> Result<Vec<Runner>, String> {
-        let mut ours = cargo(workspace, "run");
-        ours.args(["--", "--serve"]);
-        if let Some(algorithm) = &self.algorithm {
-            ours.args(["--algorithm", algorithm]);
-        }
-        if self.prepacked {
-            ours.arg("--prepacked");
-        }
-        let start = |name: &'static str, mut command: Command| -> Result<Runner, String> {
-            self.add_options(direction, &mut command);
-            Ok(Runner { name, server: Server::start(command)?, rounds: Vec::new() })
-        };
-        let mut runners = vec![start("ours", ours)?];
-        let skipped = |peer: Peer, why: &str| {
-            println!("{}", paint.yellow(&format!("skipped {}: {why}", peer.name())));
-        };
-        let mut started = Vec::new();
-        for (peer, version) in found {
-            match version {
-                Ok(_) if direction != "forward" && !peer.has_gradients() => {
-                    skipped(*peer, "it has no gradients");
-                }
-                Ok(version) => {
-                    let command = peer.command(&self.python, &workspace.root);
-                    started.push((*peer, version, start(peer.name(), command)));
-                }
-                Err(why) => skipped(*peer, why),
-            }
-        }
-        runners[0].server.ready().map_err(|why| format!("our timer {why}"))?;
-        for (peer, version, runner) in started {
-            let ready = runner.and_then(|mut runner| {
-                runner.server.ready().map_err(|why| format!("its script {why}"))?;
-                Ok(runner)
-            });
-            match ready {
-                Ok(runner) => {
-                    println!("{} {version}", peer.name());
-                    runners.push(runner);
-                }
-                Err(why) => skipped(peer, &why),
-            }
-        }
-        Ok(runners)
-    }
-
-    /// The options that all timers know.
-    fn add_options(&self, direction: &str, command: &mut Command) {
+    /// The options that all layer timers know.
+    fn add_options(&self, direction: &str, mut command: Command) -> Command {
         command.args(["--direction", direction, "--threads", &self.threads().to_string()]);
         // Rounds are ours; in each of them every library has one run.
-        command.args(["--runs", "1"]);
+        command.args(["--runs", "1", "--serve"]);
         if let Some(batch) = self.batch {
             command.args(["--batch", &batch.to_string()]);
         }
         if let Some(layers) = &self.layers {
             command.arg("--layers").arg(layers);
         }
-        // Our timer has it already.
-        if !command.get_args().any(|arg| arg == "--serve") {
-            command.arg("--serve");
-        }
-    }
-
-    /// All rounds of one layer, the libraries in turn.
-    fn time(&self, layer: &str, runners: &mut [Runner]) -> Result<(), String> {
-        for runner in runners.iter_mut() {
-            runner.rounds.clear();
-        }
-        for _ in 0..self.runs {
-            for runner in runners.iter_mut() {
-                let row = runner.server.time(layer);
-                let row = row.map_err(|why| format!("{layer}: the timer of {} {why}", runner.name));
-                runner.rounds.push(row?);
-            }
-        }
-        Ok(())
+        command
     }
 }
 
-/// In the folder of the workspace, whatever the current one is.
-fn cargo(workspace: &Workspace, task: &str) -> Command {
+impl Session<'_> {
+    /// The same with other options.
+    fn with<'a>(&'a self, options: &'a Options) -> Session<'a> {
+        Session { options, ..*self }
+    }
+
+    /// All groups of networks: whether our results were right, and the file of CSV.
+    fn networks(&self) -> Result<(bool, String), String> {
+        let networks = models::chosen(&self.options.only)?;
+        build(self.workspace, "models")?;
+        let (mut all_right, mut csv) = (true, MODELS.header() + "\n");
+        for group in Group::ALL {
+            let (right, lines) = self.compare_models(group, &networks)?;
+            all_right &= right;
+            csv += &lines;
+        }
+        Ok((all_right, csv))
+    }
+
+    /// All directions of the layers: whether our results were right, and the file of CSV.
+    fn layers(&self) -> Result<(bool, String), String> {
+        let layers = self.options.chosen_layers(self.workspace)?;
+        build(self.workspace, "layers")?;
+        let (mut all_right, mut csv) = (true, LAYERS.header() + "\n");
+        for direction in self.options.direction.each() {
+            let (right, lines) = self.compare_layers(direction, &layers)?;
+            all_right &= right;
+            csv += &lines;
+        }
+        Ok((all_right, csv))
+    }
+
+    /// Times one direction; says whether our results were right, and gives the lines of CSV.
+    fn compare_layers(&self, direction: &str, layers: &[Layer]) -> Result<(bool, String), String> {
+        let options = self.options;
+        let threads = options.threads();
+        let title = format!("== {direction}, threads: {threads}, rounds: {}", options.runs);
+        println!("{}", self.paint.bold(&title));
+        let (ours, peers) = self.layer_timers(direction);
+        let mut runners = runner::start(ours, peers, &LAYERS, self.paint)?;
+        let names = layers.iter().map(|layer| layer.name.as_str());
+        let mut table = Table::new(&LAYERS, &runners, names, self.paint);
+        table.header();
+        let mut csv = String::new();
+        let mut left_out = Vec::new();
+        for layer in layers {
+            // Whoever asks for such a layer by name gets it all the same.
+            if direction == "backward_data" && layer.is_first() && options.only.is_empty() {
+                left_out.push(layer.name.as_str());
+                continue;
+            }
+            runner::time(&layer.name, options.runs, &mut runners)?;
+            for line in table.row(&layer.name, &runners) {
+                csv += &(line + "\n");
+            }
+        }
+        if !left_out.is_empty() {
+            let names = left_out.join(", ");
+            println!("left out, as first layers, which need no backward_data: {names}");
+        }
+        Ok((table.summary(), csv))
+    }
+
+    /// How ours and the peers that there are run.
+    fn layer_timers(&self, direction: &str) -> (Command, Vec<(Peer, Command)>) {
+        let options = self.options;
+        let mut ours = ours(self.workspace, "run", "layers");
+        ours.arg("--");
+        if let Some(algorithm) = &options.algorithm {
+            ours.args(["--algorithm", algorithm]);
+        }
+        if options.prepacked {
+            ours.arg("--prepacked");
+        }
+        let mut peers = Vec::new();
+        for (peer, found) in self.found {
+            match found {
+                Ok(_) if direction != "forward" && !peer.has_gradients() => {
+                    runner::skipped(*peer, "it has no gradients", self.paint);
+                }
+                Ok(_) => {
+                    let script = peer.command(&options.python, &self.workspace.root, "layers");
+                    peers.push((*peer, options.add_options(direction, script)));
+                }
+                Err(why) => runner::skipped(*peer, why, self.paint),
+            }
+        }
+        (options.add_options(direction, ours), peers)
+    }
+}
+
+/// One of our timers, in the folder of the workspace, whatever the current one is.
+fn ours(workspace: &Workspace, task: &str, timer: &str) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args([task, "--release", "--quiet", "--package", "benches", "--bin", "layers"]);
+    command.args([task, "--release", "--quiet", "--package", "benches", "--bin", timer]);
     command.arg("--manifest-path").arg(workspace.root.join("Cargo.toml"));
     command
 }
 
-fn build(workspace: &Workspace) -> Result<(), String> {
-    let status = cargo(workspace, "build").status();
+fn build(workspace: &Workspace, timer: &str) -> Result<(), String> {
+    let status = ours(workspace, "build", timer).status();
     let status = status.map_err(|error| format!("cargo cannot be run: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("our timer cannot be built: {status}")) }
 }

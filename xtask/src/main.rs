@@ -25,7 +25,7 @@ const EXAMPLES: &str = "\
 Examples:
   cargo xtask verify            all that guards the project, cheapest first
   cargo xtask tidy              only the rules that no other tool checks
-  cargo xtask compare           our convolutions against PyTorch, ncnn and others";
+  cargo xtask compare           our convolutions and networks against PyTorch and others";
 
 #[derive(Debug, Subcommand)]
 enum Task {
@@ -42,10 +42,10 @@ enum Task {
     /// name every crate.
     #[command(after_help = tidy::EXAMPLES)]
     Tidy,
-    /// Time our convolutions and those of other libraries, and print the ratios.
+    /// Time our convolutions or networks and those of other libraries, and print the ratios.
     ///
     /// Ours is built in release; of the peers those run whose Python packages are there. Every
-    /// layer is timed by each in turn, in several rounds. benches/peers/README.md says how they
+    /// layer or network is timed by each in turn, in several rounds. benches/peers/README.md says how they
     /// are called.
     #[command(after_help = compare::EXAMPLES)]
     Compare(compare::Options),

@@ -3,12 +3,13 @@
 #![forbid(unsafe_code)]
 
 use std::fs;
-use std::io::{BufRead, Write};
+use std::io::BufRead;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use benches::case::{Case, Direction};
-use benches::display::Table;
+use benches::display;
+use benches::display::{Table, print_line};
 use benches::layers::{self, TimedLayer};
 use benches::peak::{self, Peak};
 use benches::record::{COLUMNS, Measured, Record};
@@ -213,13 +214,6 @@ impl Cli {
     }
 }
 
-/// A reader that goes away ends the program without a panic.
-fn print_line(line: &str) -> Result<(), String> {
-    let mut out = std::io::stdout().lock();
-    let written = writeln!(out, "{line}").and_then(|()| out.flush());
-    written.map_err(|error| format!("standard output: {error}"))
-}
-
 /// The threads, and what they can do.
 struct Timer {
     pool: ThreadPool,
@@ -232,10 +226,7 @@ struct Timer {
 
 impl Timer {
     fn peak_for_people(&self) -> String {
-        let threads = match self.threads {
-            1 => "1 thread".to_owned(),
-            threads => format!("{threads} threads"),
-        };
+        let threads = display::threads(self.threads);
         let Peak { gflops, instructions } = self.peak;
         format!("FMA peak on {threads}: {gflops:.1} GFLOP/s ({instructions})")
     }

@@ -30,13 +30,13 @@ impl Peer {
         self == Self::Torch
     }
 
-    /// Runs the script; the options of the timer follow.
-    pub(super) fn command(self, python: &Path, root: &Path) -> Command {
+    /// Runs the script for `what`, `layers` or `models`; the options of the timer follow.
+    pub(super) fn command(self, python: &Path, root: &Path, what: &str) -> Command {
         let mut command = Command::new(python);
         // No compiled files among the sources.
         command
             .arg("-B")
-            .arg(root.join("benches/peers").join(format!("{}_layers.py", self.name())));
+            .arg(root.join("benches/peers").join(format!("{}_{what}.py", self.name())));
         command
     }
 }

@@ -1,24 +1,6 @@
 //! A row of a timer: ours or a peer's.
 
-/// The columns that every timer writes.
-pub(super) const COLUMNS: [&str; 10] = [
-    "name",
-    "direction",
-    "algorithm",
-    "chosen",
-    "threads",
-    "median_ms",
-    "gflops",
-    "percent_of_peak",
-    "rel_rms_error",
-    "workspace_bytes",
-];
-
-/// Where [`COLUMNS`] has what the comparison reads.
-const CHOSEN: usize = 3;
-const MEDIAN_MS: usize = 5;
-const GFLOPS: usize = 6;
-const ERROR: usize = 8;
+use super::format::Format;
 
 /// Results further off than this are wrong, in every timer.
 const WRONG: f64 = 1e-4;
@@ -26,8 +8,9 @@ const WRONG: f64 = 1e-4;
 /// One row, and its numbers if it has any.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Row {
-    pub(super) fields: Vec<String>,
-    /// Nothing if the timer could not serve the layer.
+    format: &'static Format,
+    fields: Vec<String>,
+    /// Nothing if the timer could not serve what it was asked for.
     pub(super) numbers: Option<Numbers>,
 }
 
@@ -39,50 +22,75 @@ pub(super) struct Numbers {
 }
 
 impl Row {
-    /// Reads a line of [`COLUMNS`].
+    /// Reads a line.
     ///
     /// # Errors
     ///
     /// It has other columns, or a number is none.
-    pub(super) fn parse(line: &str) -> Result<Self, String> {
+    pub(super) fn parse(line: &str, format: &'static Format) -> Result<Self, String> {
         let fields = split(line)?;
-        if fields.len() != COLUMNS.len() {
+        let columns = format.columns;
+        if fields.len() != columns.len() {
             let count = fields.len();
-            return Err(format!("has {count} fields, expected {}: {line}", COLUMNS.len()));
+            return Err(format!("has {count} fields, expected {}: {line}", columns.len()));
         }
         let number = |at: usize| {
             fields[at].parse::<f64>().map_err(|_| {
-                format!("{} is {:?}, expected a number: {line}", COLUMNS[at], fields[at])
+                format!("{} is {:?}, expected a number: {line}", columns[at], fields[at])
             })
         };
-        let numbers = if fields[MEDIAN_MS].is_empty() {
+        let numbers = if fields[format.median_ms].is_empty() {
             None
         } else {
-            let (median_ms, gflops) = (number(MEDIAN_MS)?, number(GFLOPS)?);
+            let (median_ms, gflops) = (number(format.median_ms)?, number(format.gflops)?);
             if !(median_ms > 0.0 && median_ms.is_finite()) {
                 return Err(format!("median_ms is {median_ms}, expected more than zero: {line}"));
             }
-            Some(Numbers { median_ms, gflops, error: number(ERROR)? })
+            Some(Numbers { median_ms, gflops, error: number(format.error)? })
         };
-        Ok(Self { fields, numbers })
+        Ok(Self { format, fields, numbers })
+    }
+
+    /// What was timed.
+    pub(super) fn key(&self) -> String {
+        self.fields[..self.format.key].join(",")
     }
 
     /// What ran, or why nothing did.
     pub(super) fn chosen(&self) -> &str {
-        &self.fields[CHOSEN]
+        &self.fields[self.format.chosen]
+    }
+
+    /// The percentage of the FMA peak, where it is known.
+    pub(super) fn percent_of_peak(&self) -> Option<f64> {
+        self.fields[self.format.percent()].parse().ok()
+    }
+
+    /// Images a second, where they are told.
+    pub(super) fn images_per_second(&self) -> Option<f64> {
+        self.fields[self.format.images?].parse().ok()
+    }
+
+    /// How many parameters the network has, if it is one.
+    pub(super) fn parameters(&self) -> Option<&str> {
+        Some(&self.fields[self.format.parameters?])
     }
 
     /// The same with the numbers of several rounds.
     pub(super) fn with(&self, numbers: Option<Numbers>) -> Self {
-        let mut row = Self { fields: self.fields.clone(), numbers };
-        if let Some(Numbers { median_ms, gflops, .. }) = numbers {
-            // What the timer says about the peak stays true of the new number.
-            let percent = row.fields[GFLOPS + 1].parse::<f64>();
-            if let (Ok(percent), Some(old)) = (percent, self.numbers) {
-                row.fields[GFLOPS + 1] = format!("{:.1}", percent * gflops / old.gflops);
-            }
-            row.fields[MEDIAN_MS] = format!("{median_ms:.4}");
-            row.fields[GFLOPS] = format!("{gflops:.2}");
+        let mut row = Self { fields: self.fields.clone(), numbers, format: self.format };
+        if let (Some(Numbers { median_ms, gflops, .. }), Some(old)) = (numbers, self.numbers) {
+            // What the timer says in other units stays true of the new number.
+            let faster = old.median_ms / median_ms;
+            let mut scale = |at: usize| {
+                if let Ok(number) = row.fields[at].parse::<f64>() {
+                    row.fields[at] = format!("{:.1}", number * faster);
+                }
+            };
+            scale(self.format.percent());
+            self.format.images.into_iter().for_each(&mut scale);
+            row.fields[self.format.median_ms] = format!("{median_ms:.4}");
+            row.fields[self.format.gflops] = format!("{gflops:.2}");
         }
         row
     }
@@ -90,9 +98,7 @@ impl Row {
     /// The line, and further fields.
     pub(super) fn to_csv(&self, first: &str, last: &str) -> String {
         let fields = self.fields.iter().map(String::as_str);
-        let quoted: Vec<String> =
-            [first].into_iter().chain(fields).chain([last]).map(quote).collect();
-        quoted.join(",")
+        join([first].into_iter().chain(fields).chain([last]))
     }
 }
 
@@ -123,6 +129,11 @@ pub(super) fn split(line: &str) -> Result<Vec<String>, String> {
     if quoted { Err(format!("a quoted field does not end: {line}")) } else { Ok(fields) }
 }
 
+/// A line of CSV; `split` gives the fields back.
+pub(super) fn join<'a>(fields: impl IntoIterator<Item = &'a str>) -> String {
+    fields.into_iter().map(quote).collect::<Vec<_>>().join(",")
+}
+
 fn quote(field: &str) -> String {
     if field.contains([',', '"', '\n']) {
         format!("\"{}\"", field.replace('"', "\"\""))
@@ -133,24 +144,38 @@ fn quote(field: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::format::{LAYERS, MODELS};
     use super::{Numbers, Row, split};
 
     const ROW: &str = "conv1,forward,auto,direct,2,1.5000,100.00,50.0,1.25e-7,64";
+    const MODEL: &str = "alexnet,infer,16,torch,eager,2,60965224,200.0000,80.0,110.00,,1.00e-06";
 
     #[test]
     fn rows_with_and_without_numbers() {
-        let row = Row::parse(ROW).expect("a good row");
+        let row = Row::parse(ROW, &LAYERS).expect("a good row");
         let numbers = Numbers { median_ms: 1.5, gflops: 100.0, error: 1.25e-7 };
         assert_eq!((row.chosen(), row.numbers), ("direct", Some(numbers)));
-        let row = Row::parse("a,forward,winograd,\"none: has 5x5, needs \"\"3x3\"\"\",2,,,,,\n");
-        let row = row.expect("a good row");
+        assert_eq!((row.key().as_str(), row.percent_of_peak()), ("conv1", Some(50.0)));
+        assert_eq!((row.parameters(), row.images_per_second()), (None, None));
+        let line = "a,forward,winograd,\"none: has 5x5, needs \"\"3x3\"\"\",2,,,,,\n";
+        let row = Row::parse(line, &LAYERS).expect("a good row");
         assert_eq!((row.chosen(), row.numbers), ("none: has 5x5, needs \"3x3\"", None));
         assert!(row.to_csv("ours", "").starts_with("ours,a,forward,winograd,\"none: has 5x5, n"));
     }
 
     #[test]
+    fn rows_of_networks() {
+        let row = Row::parse(MODEL, &MODELS).expect("a good row");
+        assert_eq!((row.key().as_str(), row.chosen()), ("alexnet,infer,16", "eager"));
+        assert_eq!((row.parameters(), row.percent_of_peak()), (Some("60965224"), None));
+        let slower = Numbers { median_ms: 400.0, gflops: 55.0, error: 1e-6 };
+        let row = row.with(Some(slower));
+        assert_eq!(row.images_per_second(), Some(40.0));
+    }
+
+    #[test]
     fn bad_rows_are_told() {
-        let message = |line: &str| Row::parse(line).expect_err("a bad row");
+        let message = |line: &str| Row::parse(line, &LAYERS).expect_err("a bad row");
         assert!(message("a,b").contains("has 2 fields, expected 10"));
         assert!(message(&ROW.replace("1.5000", "fast")).contains("median_ms is \"fast\""));
         assert!(message(&ROW.replace("1.5000", "0")).contains("expected more than zero"));
@@ -160,7 +185,7 @@ mod tests {
 
     #[test]
     fn numbers_of_several_rounds() {
-        let row = Row::parse(ROW).expect("a good row");
+        let row = Row::parse(ROW, &LAYERS).expect("a good row");
         let slower = Numbers { median_ms: 3.0, gflops: 50.0, error: 1.25e-7 };
         let line = row.with(Some(slower)).to_csv("ours", "1.20");
         assert_eq!(line, "ours,conv1,forward,auto,direct,2,3.0000,50.00,25.0,1.25e-7,64,1.20");

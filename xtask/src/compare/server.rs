@@ -1,14 +1,16 @@
-//! A timer that waits for names of layers.
+//! A timer that waits to be asked.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use super::row::{COLUMNS, Row};
+use super::format::Format;
+use super::row::Row;
 
-/// A child process: names go in, a line each, and rows come out.
+/// A child process: names of layers or networks go in, a line each, and rows come out.
 ///
 /// Only one works at a time, so that none takes the cores of another.
 pub(super) struct Server {
+    format: &'static Format,
     child: Child,
     /// Nothing once it has been closed.
     names: Option<ChildStdin>,
@@ -21,14 +23,14 @@ impl Server {
     /// # Errors
     ///
     /// It cannot be started.
-    pub(super) fn start(mut command: Command) -> Result<Self, String> {
+    pub(super) fn start(mut command: Command, format: &'static Format) -> Result<Self, String> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let program = command.get_program().to_string_lossy().into_owned();
         let mut child =
             command.spawn().map_err(|error| format!("{program} cannot be run: {error}"))?;
         let (names, rows) = (child.stdin.take(), child.stdout.take());
         let rows = BufReader::new(rows.expect("standard output is a pipe"));
-        Ok(Self { child, names, rows })
+        Ok(Self { format, child, names, rows })
     }
 
     /// Waits for the names of the columns.
@@ -38,27 +40,27 @@ impl Server {
     /// It has ended, or writes others.
     pub(super) fn ready(&mut self) -> Result<(), String> {
         let line = self.line()?;
-        if line.trim_end() == COLUMNS.join(",") {
+        if line.trim_end() == self.format.columns.join(",") {
             Ok(())
         } else {
             Err(format!("writes other columns: {}", line.trim_end()))
         }
     }
 
-    /// Has a layer timed.
+    /// Has a layer or a network timed.
     ///
     /// # Errors
     ///
     /// It has ended, or answers with something else.
-    pub(super) fn time(&mut self, layer: &str) -> Result<Row, String> {
+    pub(super) fn time(&mut self, key: &str) -> Result<Row, String> {
         let Some(names) = &mut self.names else { return Err("has been stopped".to_owned()) };
         // If it has ended, the missing answer will tell.
-        let _ = writeln!(names, "{layer}").and_then(|()| names.flush());
-        let row = Row::parse(&self.line()?)?;
-        if row.fields[0] == layer {
+        let _ = writeln!(names, "{key}").and_then(|()| names.flush());
+        let row = Row::parse(&self.line()?, self.format)?;
+        if row.key() == key {
             Ok(row)
         } else {
-            Err(format!("was asked for {layer}, and answered {}", row.fields[0]))
+            Err(format!("was asked for {key}, and answered {}", row.key()))
         }
     }
 
@@ -95,19 +97,20 @@ impl Drop for Server {
 mod tests {
     use std::process::Command;
 
-    use super::{COLUMNS, Server};
+    use super::super::format::LAYERS;
+    use super::Server;
 
     fn server(script: &str) -> Server {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
-        Server::start(command).expect("there is a shell")
+        Server::start(command, &LAYERS).expect("there is a shell")
     }
 
     #[test]
     fn names_in_and_rows_out() {
         let script = format!(
             "echo {}; while read name; do echo \"$name,forward,x,y,1,2.0,3.0,,0,\"; done",
-            COLUMNS.join(",")
+            LAYERS.columns.join(",")
         );
         let mut server = server(&script);
         assert_eq!(server.ready(), Ok(()));

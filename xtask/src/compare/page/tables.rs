@@ -1,0 +1,125 @@
+//! Tables in Markdown.
+
+use std::fmt::Write;
+
+use super::super::ratio::geometric_mean;
+use super::super::record::Entry;
+
+/// The peers of a table, in order.
+pub(super) fn libraries<'a>(entries: &[&'a Entry]) -> Vec<&'a str> {
+    let mut libraries: Vec<&str> = Vec::new();
+    for entry in entries {
+        if entry.library != "ours" && !libraries.contains(&entry.library.as_str()) {
+            libraries.push(&entry.library);
+        }
+    }
+    libraries
+}
+
+/// The name of a layer or a network.
+pub(super) fn label(key: &str) -> &str {
+    key.split(',').next().unwrap_or(key)
+}
+
+/// The ratio to the fastest peer.
+fn best_ratio<'a>(entries: impl Iterator<Item = &'a Entry>) -> Option<f64> {
+    entries.filter_map(|entry| entry.ratio).reduce(f64::min)
+}
+
+/// The entries of one layer or network after the other: ours, then the peers'.
+fn rows<'a, 'b>(entries: &'b [&'a Entry]) -> Vec<&'b [&'a Entry]> {
+    entries.chunk_by(|a, b| a.row.key() == b.row.key()).collect()
+}
+
+/// A line for each layer or network.
+pub(super) fn table(entries: &[&Entry]) -> String {
+    let libraries = libraries(entries);
+    let networks = entries.iter().any(|entry| entry.row.images_per_second().is_some());
+    let mut heads: Vec<String> = if networks {
+        ["network", "batch", "ms", "images/s", "GFLOP/s", "% of peak"].map(String::from).to_vec()
+    } else {
+        ["layer", "algorithm", "ms", "GFLOP/s", "% of peak"].map(String::from).to_vec()
+    };
+    let unit = if networks { "ms" } else { "GFLOP/s" };
+    for library in &libraries {
+        heads.extend([format!("{library} {unit}"), "ratio".to_owned()]);
+    }
+    heads.extend((libraries.len() > 1).then(|| "best peer".to_owned()));
+    let mut text = head(&heads);
+    for row in rows(entries) {
+        let mut cells = Vec::new();
+        let of = |library: &str| row.iter().find(|entry| entry.library == library);
+        if let Some(ours) = of("ours") {
+            cells.extend(our_cells(ours, networks));
+        }
+        for library in &libraries {
+            let entry = of(library);
+            let numbers = entry.and_then(|entry| entry.row.numbers);
+            let speed = numbers.map(|numbers| match networks {
+                true => format!("{:.3}", numbers.median_ms),
+                false => format!("{:.1}", numbers.gflops),
+            });
+            cells.extend([shown(speed), ratio(entry.and_then(|entry| entry.ratio))]);
+        }
+        if libraries.len() > 1 {
+            cells.push(ratio(best_ratio(row.iter().copied())));
+        }
+        let _ = writeln!(text, "| {} |", cells.join(" | "));
+    }
+    text
+}
+
+fn our_cells(ours: &Entry, networks: bool) -> Vec<String> {
+    let key = ours.row.key();
+    let numbers = ours.row.numbers;
+    let ms = shown(numbers.map(|numbers| format!("{:.3}", numbers.median_ms)));
+    let gflops = shown(numbers.map(|numbers| format!("{:.1}", numbers.gflops)));
+    let percent = shown(ours.row.percent_of_peak().map(|percent| format!("{percent:.0}")));
+    let name = label(&key).to_owned();
+    if networks {
+        let batch = key.rsplit(',').next().unwrap_or_default().to_owned();
+        let images = ours.row.images_per_second().map(|images| format!("{images:.0}"));
+        vec![name, batch, ms, shown(images), gflops, percent]
+    } else {
+        vec![name, ours.row.chosen().to_owned(), ms, gflops, percent]
+    }
+}
+
+/// The geometric means of the ratios of each table: to each peer and to the fastest one.
+pub(super) fn means(sections: &[(&'static str, Vec<&Entry>)]) -> String {
+    let all: Vec<&Entry> = sections.iter().flat_map(|(_, entries)| entries).copied().collect();
+    let libraries = libraries(&all);
+    let mut heads = vec![String::new()];
+    heads.extend(libraries.iter().map(ToString::to_string));
+    heads.extend(["best peer", "faster than the best"].map(String::from));
+    let mut text = head(&heads);
+    for (title, entries) in sections {
+        let mut cells = vec![(*title).to_owned()];
+        for library in &libraries {
+            let of = entries.iter().filter(|entry| entry.library == *library);
+            let ratios: Vec<f64> = of.filter_map(|entry| entry.ratio).collect();
+            cells.push(ratio(geometric_mean(&ratios)));
+        }
+        let best = rows(entries).into_iter().filter_map(|row| best_ratio(row.iter().copied()));
+        let best: Vec<f64> = best.collect();
+        cells.push(ratio(geometric_mean(&best)));
+        let faster = best.iter().filter(|&&ratio| ratio >= 1.0).count();
+        cells.push(format!("{faster} of {}", best.len()));
+        let _ = writeln!(text, "| {} |", cells.join(" | "));
+    }
+    text
+}
+
+/// The names of the columns; numbers stand to the right.
+fn head(heads: &[String]) -> String {
+    let rest = "--:|".repeat(heads.len().saturating_sub(1));
+    format!("| {} |\n|---|{rest}\n", heads.join(" | "))
+}
+
+fn shown(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "-".to_owned())
+}
+
+fn ratio(ratio: Option<f64>) -> String {
+    shown(ratio.map(|ratio| format!("{ratio:.2}")))
+}
