@@ -27,6 +27,8 @@ pub struct State<T> {
     pub workspace: Workspace<T>,
     /// Positions, such as those of the maxima of a pool.
     pub indices: Vec<u32>,
+    /// Which tap of its window each maximum of a pool is.
+    pub taps: Vec<u8>,
     /// The mode of the last forward pass, for layers that differ by it.
     pub step: Option<u64>,
     /// Numbers of the forward pass that the backward pass needs again, such as the mean of a
@@ -43,6 +45,7 @@ impl<T: NetScalar> State<T> {
         Self {
             workspace: Workspace::new(),
             indices: Vec::new(),
+            taps: Vec::new(),
             step: None,
             values: Vec::new(),
             pending: false,

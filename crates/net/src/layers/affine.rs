@@ -1,10 +1,10 @@
 //! The affine (fully connected) layer.
 
-use gemm::{MatMut, MatRef, par_gemm};
-use rayon::prelude::*;
+use conv::Affine as Map;
 use tensor4::{Shape4, Tensor4, View4, ViewMut4};
 
 use crate::layer::{check, check_gradient, misfit};
+use crate::parallel::update;
 use crate::{
     Gradient, Init, Layer, LayerSpec, Misfit, Mode, NetError, NetScalar, Parameter, Seeds, State,
 };
@@ -69,13 +69,15 @@ impl<T: NetScalar> LayerSpec<T> for AffineSpec {
             Parameter::new(format!("{name}.weight"), weight, 2),
             Parameter::new(format!("{name}.bias"), bias, 1),
         ];
-        Ok(Box::new(Affine { name, parameters }))
+        let map = Map::new(fan_in, fan_out);
+        Ok(Box::new(Affine { name, map, parameters }))
     }
 }
 
 #[derive(Debug)]
 struct Affine<T> {
     name: String,
+    map: Map,
     /// Weight `(out, in)` and bias `(out)`.
     parameters: [Parameter<T>; 2],
 }
@@ -111,22 +113,12 @@ impl<T: NetScalar> Layer<T> for Affine<T> {
         &self,
         x: View4<'_, T>,
         y: ViewMut4<'_, T>,
-        _state: &mut State<T>,
+        state: &mut State<T>,
         _mode: Mode,
     ) -> Result<(), NetError> {
         check(&self.name, "the output", y.shape(), self.output_shape(x.shape())?)?;
-        let (n, (out_features, in_features)) = (x.shape().n(), self.features());
-        let [weight, bias] = &self.parameters;
-        let y = y.into_data();
-        if out_features > 0 {
-            for row in y.chunks_exact_mut(out_features) {
-                row.copy_from_slice(bias.value().data());
-            }
-        }
-        // (N, in) x (in, out) + (N, out) -> (N, out)
-        let x = MatRef::row_major(x.data(), n, in_features)?;
-        let w = MatRef::row_major(weight.value().data(), out_features, in_features)?;
-        par_gemm(T::ONE, x, w.t(), T::ONE, MatMut::row_major(y, n, out_features)?)?;
+        let [weight, bias] = self.parameters.each_ref().map(|p| p.value().data());
+        self.map.forward(x.data(), weight, bias, y.into_data(), &mut state.values);
         Ok(())
     }
 
@@ -134,30 +126,24 @@ impl<T: NetScalar> Layer<T> for Affine<T> {
         &mut self,
         gradient: Gradient<'_, T>,
         dx: Option<ViewMut4<'_, T>>,
-        _state: &mut State<T>,
+        state: &mut State<T>,
     ) -> Result<(), NetError> {
         check_gradient(self, &gradient, dx.as_ref())?;
         let Gradient { x, dy, .. } = gradient;
-        let (n, (out_features, in_features)) = (x.shape().n(), self.features());
+        let (out_features, _) = self.features();
         let [weight, bias] = &mut self.parameters;
-        let x = MatRef::row_major(x.data(), n, in_features)?;
-        let dy_matrix = MatRef::row_major(dy.data(), n, out_features)?;
-
-        // (out, N) x (N, in) -> (out, in)
-        let dw = MatMut::row_major(weight.grad_mut().data_mut(), out_features, in_features)?;
-        par_gemm(T::ONE, dy_matrix.t(), x, T::ZERO, dw)?;
+        self.map.backward_weights(x.data(), dy.data(), weight.grad_mut().data_mut());
 
         // The sum over the batch, in its order.
         let db = bias.grad_mut().data_mut();
-        db.par_iter_mut().with_min_len(64).enumerate().for_each(|(j, db)| {
-            *db = (0..n).fold(T::ZERO, |sum, i| sum + dy.data()[i * out_features + j]);
-        });
+        db.fill(T::ZERO);
+        for dy in dy.data().chunks_exact(out_features.max(1)) {
+            update(db, dy, |db, dy| *db += dy);
+        }
 
         if let Some(dx) = dx {
-            // (N, out) x (out, in) -> (N, in)
-            let w = MatRef::row_major(weight.value().data(), out_features, in_features)?;
-            let dx = MatMut::row_major(dx.into_data(), n, in_features)?;
-            par_gemm(T::ONE, dy_matrix, w, T::ZERO, dx)?;
+            let weight = weight.value().data();
+            self.map.backward_data(weight, dy.data(), dx.into_data(), &mut state.values);
         }
         Ok(())
     }
