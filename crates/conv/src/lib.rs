@@ -43,6 +43,7 @@
 
 #![deny(unsafe_code)]
 
+mod affine;
 mod auto;
 mod call;
 mod data_gradient;
@@ -65,10 +66,13 @@ mod weight_grad_lanes;
 mod winograd;
 mod workspace;
 
+pub use affine::Affine;
 pub use call::{Epilogue, PackedWeights};
 pub use desc::{Algorithm, Conv2d, Numerics, Options, Update};
 pub use error::ConvError;
 pub use kernels::KernelSet;
+pub use kernels::dispatch::{MulAdd, Vectorised, vectorised};
+pub use kernels::max_pool::MaxRow;
 #[doc(hidden)]
 pub use kernels::{FmaBurst, fma_burst};
 pub use plan::Conv2dPlan;

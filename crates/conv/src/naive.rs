@@ -143,3 +143,46 @@ pub fn backward_weights<T: ConvScalar>(
         for_each_tap(plan, [n, oc, oh, ow], |ix, iw| dw[iw] += x[ix] * dy[iy]);
     });
 }
+
+/// `y = x W^T + b`, as [`Affine::forward`](crate::Affine::forward): three loops.
+///
+/// # Panics
+///
+/// If a length does not fit.
+pub fn affine<T: ConvScalar>(x: &[T], w: &[T], bias: &[T], y: &mut [T]) {
+    let outputs = bias.len();
+    let inputs = w.len() / outputs;
+    for (x, y) in x.chunks_exact(inputs).zip(y.chunks_exact_mut(outputs)) {
+        for (o, y) in y.iter_mut().enumerate() {
+            *y = bias[o];
+            for (i, &x) in x.iter().enumerate() {
+                *y += x * w[o * inputs + i];
+            }
+        }
+    }
+}
+
+/// Both gradients of [`affine`]: `dw = dy^T x` and `dx = dy W`, overwritten.
+///
+/// # Panics
+///
+/// If a length does not fit.
+pub fn affine_gradients<T: ConvScalar>(
+    inputs: usize,
+    [x, w, dy]: [&[T]; 3],
+    dw: &mut [T],
+    dx: &mut [T],
+) {
+    dw.fill(T::ZERO);
+    dx.fill(T::ZERO);
+    let outputs = w.len() / inputs;
+    let images = x.len() / inputs;
+    for image in 0..images {
+        for o in 0..outputs {
+            for i in 0..inputs {
+                dw[o * inputs + i] += dy[image * outputs + o] * x[image * inputs + i];
+                dx[image * inputs + i] += dy[image * outputs + o] * w[o * inputs + i];
+            }
+        }
+    }
+}

@@ -27,12 +27,12 @@ pub enum Mode {
 pub struct State<T> {
     /// Scratch memory of convolutions.
     pub workspace: Workspace<T>,
-    /// Positions, such as those of the maxima of a pool.
-    pub indices: Vec<u32>,
-    /// Positions within small windows.
-    pub places: Vec<u8>,
+    /// Which pixel of its window each maximum of a pool is.
+    pub taps: Vec<u8>,
     /// The layer's [packed](Layer::pack) weights, if they don't change.
     pub packed: Option<Arc<PackedWeights<T>>>,
+    /// The gradient by what the layer computes before its [tail](Tail).
+    pub gradient: Vec<T>,
     /// The mode of the last forward pass, for layers that differ by it.
     pub step: Option<u64>,
     /// Numbers of the forward pass that the backward pass needs again, such as the mean of a
@@ -48,9 +48,9 @@ impl<T: NetScalar> State<T> {
     pub fn new() -> Self {
         Self {
             workspace: Workspace::new(),
-            indices: Vec::new(),
-            places: Vec::new(),
+            taps: Vec::new(),
             packed: None,
+            gradient: Vec::new(),
             step: None,
             values: Vec::new(),
             pending: false,

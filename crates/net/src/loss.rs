@@ -1,5 +1,6 @@
 //! Softmax with cross-entropy.
 
+use conv::{MulAdd, Vectorised, vectorised};
 use tensor4::{Tensor4, View4, ViewMut4};
 
 use crate::layer::check;
@@ -73,7 +74,10 @@ impl SoftmaxCrossEntropy {
         for (image, &label) in labels.iter().enumerate() {
             let z = logits.image(image);
             let max = maximum(z);
-            let sum: T = z.iter().map(|&z| (z - max).exp()).sum();
+            let sum = match &mut dlogits {
+                Some(dlogits) => vectorised(Exponentials { z, max, out: dlogits.image_mut(image) }),
+                None => vectorised(Exponentials { z, max, out: &mut [] }),
+            };
             total += (sum.ln() - (z[label] - max)).to_f64();
             if smoothing != 0.0 {
                 // The other classes' share: the mean of all logits stands in for the label's.
@@ -83,15 +87,10 @@ impl SoftmaxCrossEntropy {
             correct += usize::from(first_maximum(z) == Some(label));
             if let Some(dlogits) = &mut dlogits {
                 let scale = T::ONE / (sum * T::from_usize(n));
+                let share = T::from_f64(smoothing / classes as f64) / T::from_usize(n);
                 let dz = dlogits.image_mut(image);
-                for (dz, &z) in dz.iter_mut().zip(z) {
-                    *dz = (z - max).exp() * scale;
-                }
+                dz.iter_mut().for_each(|dz| *dz = *dz * scale - share);
                 dz[label] -= T::from_f64(1.0 - smoothing) / T::from_usize(n);
-                if smoothing != 0.0 {
-                    let share = T::from_f64(smoothing / classes as f64) / T::from_usize(n);
-                    dz.iter_mut().for_each(|dz| *dz -= share);
-                }
             }
         }
         Ok(BatchLoss { mean: total / n as f64, correct, images: n })
@@ -114,6 +113,38 @@ impl SoftmaxCrossEntropy {
             }
         }
         probabilities
+    }
+}
+
+/// The sum of `exp(z - max)` over the logits of an image; what is summed goes to `out`, if that is
+/// not empty.
+struct Exponentials<'a, T> {
+    z: &'a [T],
+    max: T,
+    out: &'a mut [T],
+}
+
+impl<T: NetScalar> Vectorised for Exponentials<'_, T> {
+    type Output = T;
+
+    #[inline(always)]
+    fn run<M: MulAdd>(self) -> T {
+        const LANES: usize = 16;
+        let mut sums = [T::ZERO; LANES];
+        let mut out = self.out.chunks_mut(LANES);
+        for z in self.z.chunks(LANES) {
+            let mut terms = [T::ZERO; LANES];
+            for (term, &z) in terms.iter_mut().zip(z) {
+                *term = (z - self.max).exp();
+            }
+            for (sum, &term) in sums.iter_mut().zip(&terms) {
+                *sum += term;
+            }
+            if let Some(out) = out.next() {
+                out.copy_from_slice(&terms[..out.len()]);
+            }
+        }
+        sums.into_iter().sum()
     }
 }
 

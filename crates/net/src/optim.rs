@@ -1,9 +1,9 @@
 //! Optimisers, with PyTorch's definitions.
 
-use rayon::prelude::*;
+mod change;
 
-use crate::parallel::update;
 use crate::{NetError, NetScalar};
+use change::{Change, Part};
 
 /// How a parameter `p` follows its gradient `g`, at step `t` (counted from 1).
 ///
@@ -290,7 +290,7 @@ impl<T: NetScalar> Optimizer<T> {
         }
     }
 
-    /// Begins a step, in which every parameter is then [updated](Self::update) once.
+    /// Begins a step, in which every parameter is then [updated](Self::update_all) once.
     pub fn begin_step(&mut self) {
         self.step += 1;
     }
@@ -303,105 +303,62 @@ impl<T: NetScalar> Optimizer<T> {
     ///
     /// If value and gradient, or the values of one index in two steps, differ in length.
     pub fn update(&mut self, index: usize, value: &mut [T], grad: &[T]) {
-        assert_eq!(value.len(), grad.len(), "value and gradient of parameter {index}");
-        if self.moments.len() <= index {
-            self.moments.resize_with(index + 1, Default::default);
-        }
-        let [first, second] = &mut self.moments[index];
-        let scalar = T::from_f64;
-        let scaled = |lr: f64| lr * self.scale;
-        match self.rule {
-            Rule::Sgd { lr, momentum: 0.0, weight_decay, .. } => {
-                let (lr, decay) = (scalar(scaled(lr)), scalar(weight_decay));
-                update(value, grad, |p, g| *p -= lr * (g + decay * *p));
+        self.update_all([(index, value, grad)]);
+    }
+
+    /// [Updates](Self::update) many parameters, each given as index, value and gradient, in one
+    /// pass on all cores: a core takes many small parameters, or a part of a large one. The
+    /// indices ascend.
+    ///
+    /// # Panics
+    ///
+    /// As [`update`](Self::update), and if the indices don't ascend.
+    pub fn update_all<'a, I>(&mut self, parameters: I)
+    where
+        I: IntoIterator<Item = (usize, &'a mut [T], &'a [T])>,
+    {
+        let change = Change::new(self.rule, self.step, self.scale);
+        let count = self.rule.moments();
+        let mut parameters = parameters.into_iter();
+        loop {
+            let mut given: [(usize, &mut [T], &[T]); GROUP] =
+                std::array::from_fn(|_| (0, &mut [][..], &[][..]));
+            let mut len = 0;
+            for (place, parameter) in given.iter_mut().zip(&mut parameters) {
+                *place = parameter;
+                len += 1;
             }
-            Rule::Sgd { lr, momentum, nesterov, weight_decay } => {
-                let (lr, decay, momentum) =
-                    (scalar(scaled(lr)), scalar(weight_decay), scalar(momentum));
-                // Moments begin at 0, so that the first step makes v = g.
-                for_each_1(value, grad, grown(first, value.len()), |p, g, v| {
-                    let g = g + decay * *p;
-                    *v = momentum * *v + g;
-                    *p -= lr * if nesterov { g + momentum * *v } else { *v };
+            if len == 0 {
+                return;
+            }
+            for (index, value, grad) in &given[..len] {
+                assert_eq!(value.len(), grad.len(), "value and gradient of parameter {index}");
+                if self.moments.len() <= *index {
+                    self.moments.resize_with(index + 1, Default::default);
+                }
+            }
+            let mut parts: [Part<'_, T>; GROUP] = std::array::from_fn(|_| Part::default());
+            let (mut rest, mut next) = (&mut self.moments[..], 0);
+            for (part, (index, value, grad)) in parts.iter_mut().zip(given).take(len) {
+                let skipped = index.checked_sub(next).expect("the indices of parameters ascend");
+                let (moments, behind) =
+                    rest[skipped..].split_first_mut().expect("there are moments of each");
+                (rest, next) = (behind, index + 1);
+                let len = value.len();
+                let mut order = 0;
+                let [first, second] = moments.each_mut().map(|moment| {
+                    order += 1;
+                    if order > count { &mut [][..] } else { grown(moment, len) }
                 });
+                *part = Part { value, grad, first, second };
             }
-            Rule::AdaGrad { lr, eps, weight_decay } => {
-                let (lr, decay, eps) = (scalar(scaled(lr)), scalar(weight_decay), scalar(eps));
-                for_each_1(value, grad, grown(first, value.len()), |p, g, s| {
-                    let g = g + decay * *p;
-                    *s += g * g;
-                    *p -= lr * g / (s.sqrt() + eps);
-                });
-            }
-            Rule::RmsProp { lr, alpha, eps, weight_decay } => {
-                let (lr, decay, eps) = (scalar(scaled(lr)), scalar(weight_decay), scalar(eps));
-                let (old, new) = (scalar(alpha), scalar(1.0 - alpha));
-                for_each_1(value, grad, grown(first, value.len()), |p, g, s| {
-                    let g = g + decay * *p;
-                    *s = old * *s + new * g * g;
-                    *p -= lr * g / (s.sqrt() + eps);
-                });
-            }
-            Rule::Adam { lr, beta1, beta2, eps, weight_decay } => {
-                let adam = Adam::new(self.step, scaled(lr), beta1, beta2, eps);
-                let decay = scalar(weight_decay);
-                let moments = [grown(first, value.len()), grown(second, value.len())];
-                for_each_2(value, grad, moments, |p, g, m, v| {
-                    let g = g + decay * *p;
-                    *p -= adam.change(g, m, v);
-                });
-            }
-            Rule::AdamW { lr, beta1, beta2, eps, weight_decay } => {
-                let adam = Adam::new(self.step, scaled(lr), beta1, beta2, eps);
-                let kept = scalar(1.0 - scaled(lr) * weight_decay);
-                let moments = [grown(first, value.len()), grown(second, value.len())];
-                for_each_2(value, grad, moments, |p, g, m, v| {
-                    *p = *p * kept - adam.change(g, m, v);
-                });
-            }
+            change.apply_all(&mut parts[..len]);
         }
     }
 }
 
-/// The constants of one step of Adam.
-#[derive(Clone, Copy)]
-struct Adam<T> {
-    /// `lr / (1 - beta1^t)`.
-    rate: T,
-    /// `1 / sqrt(1 - beta2^t)`.
-    scale: T,
-    eps: T,
-    beta1: T,
-    one_minus_beta1: T,
-    beta2: T,
-    one_minus_beta2: T,
-}
-
-impl<T: NetScalar> Adam<T> {
-    fn new(step: u64, lr: f64, beta1: f64, beta2: f64, eps: f64) -> Self {
-        let t = step as f64;
-        Self {
-            rate: T::from_f64(lr / (1.0 - beta1.powf(t))),
-            scale: T::from_f64(1.0 / (1.0 - beta2.powf(t)).sqrt()),
-            eps: T::from_f64(eps),
-            beta1: T::from_f64(beta1),
-            one_minus_beta1: T::from_f64(1.0 - beta1),
-            beta2: T::from_f64(beta2),
-            one_minus_beta2: T::from_f64(1.0 - beta2),
-        }
-    }
-
-    /// What is taken from the parameter; advances the moments.
-    #[inline]
-    fn change(&self, g: T, m: &mut T, v: &mut T) -> T {
-        *m = self.beta1 * *m + self.one_minus_beta1 * g;
-        *v = self.beta2 * *v + self.one_minus_beta2 * g * g;
-        self.rate * *m / (v.sqrt() * self.scale + self.eps)
-    }
-}
-
-/// Elements per task. Every element is independent of the others, so the cut changes no result.
-const BLOCK: usize = 1 << 14;
+/// How many parameters are taken at a time, at most: most networks have fewer.
+const GROUP: usize = 64;
 
 fn grown<T: NetScalar>(moment: &mut Vec<T>, len: usize) -> &mut [T] {
     if moment.is_empty() {
@@ -409,32 +366,4 @@ fn grown<T: NetScalar>(moment: &mut Vec<T>, len: usize) -> &mut [T] {
     }
     assert_eq!(moment.len(), len, "a parameter changed its length between two steps");
     moment
-}
-
-fn for_each_1<T: NetScalar>(
-    p: &mut [T],
-    g: &[T],
-    m: &mut [T],
-    f: impl Fn(&mut T, T, &mut T) + Sync,
-) {
-    let moments = m.par_chunks_mut(BLOCK);
-    p.par_chunks_mut(BLOCK).zip(g.par_chunks(BLOCK)).zip(moments).for_each(|((p, g), m)| {
-        for ((p, &g), m) in p.iter_mut().zip(g).zip(m) {
-            f(p, g, m);
-        }
-    });
-}
-
-fn for_each_2<T: NetScalar>(
-    p: &mut [T],
-    g: &[T],
-    [m, v]: [&mut [T]; 2],
-    f: impl Fn(&mut T, T, &mut T, &mut T) + Sync,
-) {
-    let moments = m.par_chunks_mut(BLOCK).zip(v.par_chunks_mut(BLOCK));
-    p.par_chunks_mut(BLOCK).zip(g.par_chunks(BLOCK)).zip(moments).for_each(|((p, g), (m, v))| {
-        for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
-            f(p, g, m, v);
-        }
-    });
 }

@@ -1,5 +1,6 @@
 //! Element-wise work on all cores.
 
+use conv::{MulAdd, Vectorised, vectorised};
 use rayon::prelude::*;
 
 use crate::NetScalar;
@@ -49,6 +50,50 @@ pub(crate) fn sum_of_pairs<T: NetScalar>(a: &[T], b: &[T], f: impl Fn(f64, f64) 
     sums.iter().sum::<f64>() + rest.sum::<f64>()
 }
 
+/// The loop `f(i, &mut out[i], a[i], b[i])`, with `i` counted from `first`.
+struct Zip<'a, T, F> {
+    first: usize,
+    out: &'a mut [T],
+    a: &'a [T],
+    b: &'a [T],
+    f: F,
+}
+
+impl<T: Copy, F: Fn(usize, &mut T, T, T)> Vectorised for Zip<'_, T, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<M: MulAdd>(self) {
+        let inputs = self.a.iter().zip(self.b);
+        for (i, (out, (&a, &b))) in self.out.iter_mut().zip(inputs).enumerate() {
+            (self.f)(self.first + i, out, a, b);
+        }
+    }
+}
+
+/// Calls `f` with each place, the element of `out` there, to be changed, and those of `a` and `b`.
+///
+/// # Panics
+///
+/// If the lengths differ.
+fn for_each<T, F>(a: &[T], b: &[T], out: &mut [T], f: F)
+where
+    T: Copy + Send + Sync,
+    F: Fn(usize, &mut T, T, T) + Sync,
+{
+    assert_eq!(a.len(), out.len());
+    assert_eq!(b.len(), out.len());
+    let block = |block: usize, out: &mut [T], a: &[T], b: &[T]| {
+        vectorised(Zip { first: block * BLOCK, out, a, b, f: &f });
+    };
+    if out.len() <= BLOCK {
+        return block(0, out, a, b);
+    }
+    let inputs = a.par_chunks(BLOCK).zip(b.par_chunks(BLOCK));
+    let blocks = out.par_chunks_mut(BLOCK).zip(inputs).enumerate();
+    blocks.for_each(|(i, (out, (a, b)))| block(i, out, a, b));
+}
+
 /// Replaces each element `y` by `f(x)` of the element `x` at the same place.
 ///
 /// # Panics
@@ -59,12 +104,7 @@ where
     T: Copy + Send + Sync,
     F: Fn(T) -> T + Sync,
 {
-    assert_eq!(x.len(), y.len());
-    y.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).for_each(|(y, x)| {
-        for (y, &x) in y.iter_mut().zip(x) {
-            *y = f(x);
-        }
-    });
+    for_each(x, x, y, |_, y, x, _| *y = f(x));
 }
 
 /// Replaces each element of `out` by `f(a, b)` of the elements at the same place.
@@ -77,28 +117,16 @@ where
     T: Copy + Send + Sync,
     F: Fn(T, T) -> T + Sync,
 {
-    assert_eq!(a.len(), out.len());
-    assert_eq!(b.len(), out.len());
-    let inputs = a.par_chunks(BLOCK).zip(b.par_chunks(BLOCK));
-    out.par_chunks_mut(BLOCK).zip(inputs).for_each(|(out, (a, b))| {
-        for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
-            *out = f(a, b);
-        }
-    });
+    for_each(a, b, out, |_, out, a, b| *out = f(a, b));
 }
 
-/// As [`zip_into`], with the place of the elements: `out[i] = f(i, a[i])`.
+/// As [`map_into`], with the place of the elements: `out[i] = f(i, a[i])`.
 pub(crate) fn map_indexed_into<T, F>(a: &[T], out: &mut [T], f: F)
 where
     T: Copy + Send + Sync,
     F: Fn(usize, T) -> T + Sync,
 {
-    assert_eq!(a.len(), out.len());
-    out.par_chunks_mut(BLOCK).zip(a.par_chunks(BLOCK)).enumerate().for_each(|(block, (out, a))| {
-        for (i, (out, &a)) in out.iter_mut().zip(a).enumerate() {
-            *out = f(block * BLOCK + i, a);
-        }
-    });
+    for_each(a, a, out, |i, out, a, _| *out = f(i, a));
 }
 
 /// Calls `f` with each element of `out`, to be changed, and that of `a` at the same place.
@@ -111,10 +139,5 @@ where
     T: Copy + Send + Sync,
     F: Fn(&mut T, T) + Sync,
 {
-    assert_eq!(a.len(), out.len());
-    out.par_chunks_mut(BLOCK).zip(a.par_chunks(BLOCK)).for_each(|(out, a)| {
-        for (out, &a) in out.iter_mut().zip(a) {
-            f(out, a);
-        }
-    });
+    for_each(a, a, out, |_, out, a, _| f(out, a));
 }

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tensor4::{Shape4, Tensor4, View4};
 
+use crate::parallel::in_pool;
 use crate::plan::{Plan, Purpose};
 use crate::{Builder, Layer, Mode, NetError, NetScalar, Optimizer, Parameter, Tape};
 
@@ -136,13 +137,13 @@ impl<T: NetScalar> Sequential<T> {
     /// Changes every parameter by one step of the optimiser along its gradient.
     pub fn update(&mut self, optimizer: &mut Optimizer<T>) {
         optimizer.begin_step();
-        for (index, parameter) in self.parameters_mut().enumerate() {
-            if !parameter.is_trained() {
-                continue;
-            }
-            let (value, grad) = parameter.value_mut_and_grad();
-            optimizer.update(index, value, grad);
-        }
+        in_pool(|| {
+            let trained = self.parameters_mut().enumerate().filter(|(_, p)| p.is_trained());
+            optimizer.update_all(trained.map(|(index, parameter)| {
+                let (value, grad) = parameter.value_mut_and_grad();
+                (index, value, grad)
+            }));
+        });
     }
 
     /// The output for a batch, in evaluation mode.

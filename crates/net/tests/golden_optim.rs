@@ -167,3 +167,38 @@ fn defaults_are_those_of_pytorch() {
         assert_eq!(short.learning_rate(), golden.scalar(&format!("{case}.lr")));
     }
 }
+
+#[test]
+fn all_parameters_at_once_change_as_one_by_one() {
+    let rules = [
+        Rule::sgd(0.1),
+        Rule::nesterov(0.1, 0.9),
+        Rule::ada_grad(0.1),
+        Rule::rms_prop(0.01),
+        Rule::adam(0.01).with_weight_decay(0.1),
+        Rule::adam_w(0.01),
+    ];
+    // More than are taken at a time, with gaps between their indices, and a large one.
+    let lens: Vec<_> = (0..140).map(|i| if i == 70 { 90_000 } else { i * 37 % 900 }).collect();
+    let grads: Vec<Vec<f32>> =
+        lens.iter().map(|&len| (0..len).map(|i| (i % 19) as f32 - 9.0).collect()).collect();
+    for rule in rules {
+        let mut one_by_one: Vec<_> = lens.iter().map(|&len| vec![1.0_f32; len]).collect();
+        let mut at_once = one_by_one.clone();
+        let mut first = Optimizer::new(rule).expect("the rule fits");
+        let mut second = first.clone();
+        for _ in 0..3 {
+            first.begin_step();
+            for (i, (value, grad)) in one_by_one.iter_mut().zip(&grads).enumerate() {
+                first.update(2 * i, value, grad);
+            }
+            second.begin_step();
+            let parameters = at_once.iter_mut().zip(&grads).enumerate();
+            second.update_all(parameters.map(|(i, (p, g))| (2 * i, &mut p[..], &g[..])));
+        }
+        for (one, all) in one_by_one.iter().zip(&at_once) {
+            assert_eq!(bits(one), bits(all), "{}", rule.name());
+        }
+        assert!(first == second, "the moments of {}", rule.name());
+    }
+}

@@ -37,6 +37,8 @@ mod display;
 mod error;
 #[cfg(feature = "ndarray")]
 mod interop;
+#[cfg(feature = "std")]
+mod math;
 #[cfg(feature = "rand")]
 mod random;
 mod scalar;

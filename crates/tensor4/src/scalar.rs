@@ -59,7 +59,8 @@ pub trait Scalar:
     /// |x|.
     fn abs(self) -> Self;
 
-    /// e^x.
+    /// e^x; for `f32` to within two units in the last place, in arithmetic that loops over it are
+    /// vectorised with.
     #[cfg(feature = "std")]
     fn exp(self) -> Self;
     /// Natural logarithm.
@@ -68,13 +69,13 @@ pub trait Scalar:
     /// Square root.
     #[cfg(feature = "std")]
     fn sqrt(self) -> Self;
-    /// Hyperbolic tangent.
+    /// Hyperbolic tangent; for `f32` as [`exp`](Scalar::exp), to within three units.
     #[cfg(feature = "std")]
     fn tanh(self) -> Self;
 }
 
 macro_rules! scalar {
-    ($t:ident) => {
+    ($t:ident, $exp:path, $tanh:path) => {
         impl Scalar for $t {
             const NAME: &'static str = stringify!($t);
             const ZERO: Self = 0.0;
@@ -82,43 +83,53 @@ macro_rules! scalar {
             const NAN: Self = $t::NAN;
             const NEG_INFINITY: Self = $t::NEG_INFINITY;
 
+            #[inline(always)]
             fn from_f64(value: f64) -> Self {
                 value as $t
             }
+            #[inline(always)]
             fn to_f64(self) -> f64 {
                 f64::from(self)
             }
+            #[inline(always)]
             fn from_usize(value: usize) -> Self {
                 value as $t
             }
+            #[inline(always)]
             fn is_nan(self) -> bool {
                 self.is_nan()
             }
+            #[inline(always)]
             fn is_finite(self) -> bool {
                 self.is_finite()
             }
+            #[inline(always)]
             fn abs(self) -> Self {
                 self.abs()
             }
             #[cfg(feature = "std")]
+            #[inline(always)]
             fn exp(self) -> Self {
-                self.exp()
+                $exp(self)
             }
             #[cfg(feature = "std")]
+            #[inline(always)]
             fn ln(self) -> Self {
                 self.ln()
             }
             #[cfg(feature = "std")]
+            #[inline(always)]
             fn sqrt(self) -> Self {
                 self.sqrt()
             }
             #[cfg(feature = "std")]
+            #[inline(always)]
             fn tanh(self) -> Self {
-                self.tanh()
+                $tanh(self)
             }
         }
     };
 }
 
-scalar!(f32);
-scalar!(f64);
+scalar!(f32, crate::math::exp, crate::math::tanh);
+scalar!(f64, f64::exp, f64::tanh);

@@ -12,9 +12,12 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+pub(crate) mod dense;
 mod direct;
+pub(crate) mod dispatch;
 mod fma;
 pub(crate) mod lanes;
+pub(crate) mod max_pool;
 mod mirror;
 #[cfg(target_arch = "aarch64")]
 mod neon;

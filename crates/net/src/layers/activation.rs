@@ -61,6 +61,18 @@ impl Function {
     }
 }
 
+/// ReLU. Not `x > 0 ? x : 0`, which would turn NaN into 0.
+#[inline(always)]
+pub(super) fn rectified<T: NetScalar>(x: T) -> T {
+    if x < T::ZERO { T::ZERO } else { x }
+}
+
+/// The gradient by the input of ReLU, of whose output it follows: `[y > 0] dy`.
+#[inline(always)]
+pub(super) fn rectified_gradient<T: NetScalar>(y: T, dy: T) -> T {
+    if y > T::ZERO { dy } else { T::ZERO }
+}
+
 impl<T: NetScalar> LayerSpec<T> for ActivationSpec {
     fn stem(&self) -> &'static str {
         self.0.name()
@@ -127,8 +139,7 @@ impl<T: NetScalar> Layer<T> for Activation {
         check(&self.name, "the output", y.shape(), x.shape())?;
         let (x, y) = (x.data(), y.data_mut());
         match self.function {
-            // Not `x > 0 ? x : 0`, which would turn NaN into 0.
-            Function::Relu => map_into(x, y, |x| if x < T::ZERO { T::ZERO } else { x }),
+            Function::Relu => map_into(x, y, rectified),
             Function::LeakyRelu(slope) => {
                 let slope = T::from_f64(slope);
                 map_into(x, y, |x| if x > T::ZERO { x } else { slope * x });
@@ -152,7 +163,7 @@ impl<T: NetScalar> Layer<T> for Activation {
         let Some(mut dx) = dx else { return Ok(()) };
         let (y, dy, dx) = (gradient.y.data(), gradient.dy.data(), dx.data_mut());
         match self.function {
-            Function::Relu => zip_into(y, dy, dx, |y, dy| if y > T::ZERO { dy } else { T::ZERO }),
+            Function::Relu => zip_into(y, dy, dx, rectified_gradient),
             Function::LeakyRelu(slope) => {
                 // By the input: a slope below 0 would make both signs of it positive.
                 let slope = T::from_f64(slope);

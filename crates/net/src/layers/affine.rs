@@ -1,10 +1,11 @@
 //! The affine (fully connected) layer.
 
-use gemm::{MatMut, MatRef, par_gemm};
-use rayon::prelude::*;
+use conv::Affine as Map;
 use tensor4::{Shape4, Tensor4, View4, ViewMut4};
 
+use super::activation::{rectified, rectified_gradient};
 use crate::layer::{check, check_gradient, misfit};
+use crate::parallel::{update, zip_into};
 use crate::{
     Gradient, Init, Layer, LayerSpec, Misfit, Mode, NetError, NetScalar, Parameter, Reads, Seeds,
     State, Tail,
@@ -70,13 +71,15 @@ impl<T: NetScalar> LayerSpec<T> for AffineSpec {
             Parameter::new(format!("{name}.weight"), weight, 2),
             Parameter::new(format!("{name}.bias"), bias, 1),
         ];
-        Ok(Box::new(Affine { name, parameters }))
+        let map = Map::new(fan_in, fan_out);
+        Ok(Box::new(Affine { name, map, parameters }))
     }
 }
 
 #[derive(Debug)]
 struct Affine<T> {
     name: String,
+    map: Map,
     /// Weight `(out, in)` and bias `(out)`.
     parameters: [Parameter<T>; 2],
 }
@@ -99,8 +102,12 @@ impl<T: NetScalar> Layer<T> for Affine<T> {
         format!("affine {in_features} -> {out_features}")
     }
 
-    fn reads(&self, _tail: Tail) -> Reads {
-        Reads::X
+    fn fuses(&self, tail: Tail) -> bool {
+        matches!(tail, Tail::Nothing | Tail::Relu)
+    }
+
+    fn reads(&self, tail: Tail) -> Reads {
+        if tail == Tail::Nothing { Reads::X } else { Reads::BOTH }
     }
 
     fn output_shape(&self, input: Shape4) -> Result<Shape4, NetError> {
@@ -116,22 +123,27 @@ impl<T: NetScalar> Layer<T> for Affine<T> {
         &self,
         x: View4<'_, T>,
         y: ViewMut4<'_, T>,
-        _state: &mut State<T>,
+        state: &mut State<T>,
+        mode: Mode,
+    ) -> Result<(), NetError> {
+        self.forward_fused(Tail::Nothing, x, y, state, mode)
+    }
+
+    fn forward_fused(
+        &self,
+        tail: Tail,
+        x: View4<'_, T>,
+        y: ViewMut4<'_, T>,
+        state: &mut State<T>,
         _mode: Mode,
     ) -> Result<(), NetError> {
         check(&self.name, "the output", y.shape(), self.output_shape(x.shape())?)?;
-        let (n, (out_features, in_features)) = (x.shape().n(), self.features());
-        let [weight, bias] = &self.parameters;
+        let [weight, bias] = self.parameters.each_ref().map(|p| p.value().data());
         let y = y.into_data();
-        if out_features > 0 {
-            for row in y.chunks_exact_mut(out_features) {
-                row.copy_from_slice(bias.value().data());
-            }
+        self.map.forward(x.data(), weight, bias, y, &mut state.values);
+        if tail == Tail::Relu {
+            y.iter_mut().for_each(|y| *y = rectified(*y));
         }
-        // (N, in) x (in, out) + (N, out) -> (N, out)
-        let x = MatRef::row_major(x.data(), n, in_features)?;
-        let w = MatRef::row_major(weight.value().data(), out_features, in_features)?;
-        par_gemm(T::ONE, x, w.t(), T::ONE, MatMut::row_major(y, n, out_features)?)?;
         Ok(())
     }
 
@@ -139,30 +151,42 @@ impl<T: NetScalar> Layer<T> for Affine<T> {
         &mut self,
         gradient: Gradient<'_, T>,
         dx: Option<ViewMut4<'_, T>>,
-        _state: &mut State<T>,
+        state: &mut State<T>,
+    ) -> Result<(), NetError> {
+        self.backward_fused(Tail::Nothing, gradient, dx, state)
+    }
+
+    fn backward_fused(
+        &mut self,
+        tail: Tail,
+        gradient: Gradient<'_, T>,
+        dx: Option<ViewMut4<'_, T>>,
+        state: &mut State<T>,
     ) -> Result<(), NetError> {
         check_gradient(self, &gradient, dx.as_ref())?;
-        let Gradient { x, dy, .. } = gradient;
-        let (n, (out_features, in_features)) = (x.shape().n(), self.features());
+        let Gradient { x, y, dy } = gradient;
+        let dy = match tail {
+            Tail::Relu => {
+                let own = State::grown(&mut state.gradient, dy.shape().len());
+                zip_into(y.data(), dy.data(), own, rectified_gradient);
+                &*own
+            }
+            Tail::Nothing | Tail::ReluMaxPool => dy.data(),
+        };
+        let (out_features, _) = self.features();
         let [weight, bias] = &mut self.parameters;
-        let x = MatRef::row_major(x.data(), n, in_features)?;
-        let dy_matrix = MatRef::row_major(dy.data(), n, out_features)?;
-
-        // (out, N) x (N, in) -> (out, in)
-        let dw = MatMut::row_major(weight.grad_mut().data_mut(), out_features, in_features)?;
-        par_gemm(T::ONE, dy_matrix.t(), x, T::ZERO, dw)?;
+        self.map.backward_weights(x.data(), dy, weight.grad_mut().data_mut());
 
         // The sum over the batch, in its order.
         let db = bias.grad_mut().data_mut();
-        db.par_iter_mut().with_min_len(64).enumerate().for_each(|(j, db)| {
-            *db = (0..n).fold(T::ZERO, |sum, i| sum + dy.data()[i * out_features + j]);
-        });
+        db.fill(T::ZERO);
+        for dy in dy.chunks_exact(out_features.max(1)) {
+            update(db, dy, |db, dy| *db += dy);
+        }
 
         if let Some(dx) = dx {
-            // (N, out) x (out, in) -> (N, in)
-            let w = MatRef::row_major(weight.value().data(), out_features, in_features)?;
-            let dx = MatMut::row_major(dx.into_data(), n, in_features)?;
-            par_gemm(T::ONE, dy_matrix, w, T::ZERO, dx)?;
+            let weight = weight.value().data();
+            self.map.backward_data(weight, dy, dx.into_data(), &mut state.values);
         }
         Ok(())
     }

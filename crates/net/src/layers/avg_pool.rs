@@ -1,5 +1,6 @@
 //! The average under a window, channel by channel.
 
+use conv::{MulAdd, Vectorised, vectorised};
 use im2col::Window;
 use rayon::prelude::*;
 use tensor4::{Shape4, View4, ViewMut4};
@@ -76,37 +77,168 @@ impl Averages {
 
     /// Overwrites `y`, a plane of the output, with the averages of `x`, the same of the input.
     pub(super) fn forward_plane<T: NetScalar>(&self, x: &[T], y: &mut [T]) {
-        let dilation_w = self.windows.window.dilation_w;
-        self.windows.for_each(|out, rows, cols| {
-            let mut sum = T::ZERO;
-            for start in self.windows.row_starts(rows, cols) {
-                let row = &x[start..start + (cols.count - 1) * dilation_w + 1];
-                if dilation_w == 1 {
-                    row.iter().for_each(|&x| sum += x);
-                } else {
-                    row.iter().step_by(dilation_w).for_each(|&x| sum += x);
+        let whole = self.windows.whole_cols();
+        let out_w = self.windows.cols.len();
+        for (&rows, y) in self.windows.rows.iter().zip(y.chunks_exact_mut(out_w)) {
+            for col in (0..whole.start).chain(whole.end..out_w) {
+                let cols = self.windows.cols[col];
+                let mut sum = T::ZERO;
+                for start in self.windows.row_starts(rows, cols) {
+                    for tap in 0..cols.count {
+                        sum += x[start + tap * self.windows.window.dilation_w];
+                    }
                 }
+                y[col] = sum / self.divisor(rows, cols);
             }
-            y[out] = sum / self.divisor(rows, cols);
-        });
+            if let Some(&cols) = self.windows.cols[whole.clone()].first() {
+                let x = &x[rows.first * self.windows.in_w + cols.first..];
+                let (taps, divisor) = (self.taps(rows), self.divisor(rows, cols));
+                vectorised(Average { x, taps, divisor, y: &mut y[whole.clone()] });
+            }
+        }
     }
 
     /// Overwrites `dx`, a plane of the input, with the gradients `dy` of the averages, each times
     /// `scale` and shared out among the pixels under its window.
     pub(super) fn backward_plane<T: NetScalar>(&self, dy: &[T], scale: T, dx: &mut [T]) {
-        let dilation_w = self.windows.window.dilation_w;
+        let whole = self.windows.whole_cols();
+        let out_w = self.windows.cols.len();
         dx.fill(T::ZERO);
-        self.windows.for_each(|out, rows, cols| {
-            let share = scale * dy[out] / self.divisor(rows, cols);
-            for start in self.windows.row_starts(rows, cols) {
-                let row = &mut dx[start..start + (cols.count - 1) * dilation_w + 1];
-                if dilation_w == 1 {
-                    row.iter_mut().for_each(|dx| *dx += share);
-                } else {
-                    row.iter_mut().step_by(dilation_w).for_each(|dx| *dx += share);
+        for (&rows, dy) in self.windows.rows.iter().zip(dy.chunks_exact(out_w)) {
+            for col in (0..whole.start).chain(whole.end..out_w) {
+                let cols = self.windows.cols[col];
+                let share = scale * dy[col] / self.divisor(rows, cols);
+                for start in self.windows.row_starts(rows, cols) {
+                    for tap in 0..cols.count {
+                        dx[start + tap * self.windows.window.dilation_w] += share;
+                    }
                 }
             }
-        });
+            if let Some(&cols) = self.windows.cols[whole.clone()].first() {
+                let dx = &mut dx[rows.first * self.windows.in_w + cols.first..];
+                let (taps, divisor) = (self.taps(rows), self.divisor(rows, cols));
+                vectorised(Share { dy: &dy[whole.clone()], scale, divisor, taps, dx });
+            }
+        }
+    }
+
+    /// The pixels under the windows that have all their columns within the image.
+    fn taps(&self, rows: Taps) -> RowTaps {
+        let window = self.windows.window;
+        RowTaps {
+            rows: rows.count,
+            row_stride: window.dilation_h * self.windows.in_w,
+            cols: window.kernel_w,
+            dilation: window.dilation_w,
+            stride: window.stride_w,
+        }
+    }
+}
+
+/// The pixels under the windows of a row of the output.
+#[derive(Debug, Clone, Copy)]
+struct RowTaps {
+    rows: usize,
+    row_stride: usize,
+    cols: usize,
+    dilation: usize,
+    /// From one window to the next.
+    stride: usize,
+}
+
+impl RowTaps {
+    /// Where each pixel of a window lies from its first one on.
+    #[inline(always)]
+    fn offsets(self) -> impl Iterator<Item = usize> {
+        let row =
+            move |row| (0..self.cols).map(move |col| row * self.row_stride + col * self.dilation);
+        (0..self.rows).flat_map(row)
+    }
+}
+
+/// Outputs that are worked on at a time.
+const STRIP: usize = 64;
+
+/// A row of averages.
+struct Average<'a, T> {
+    /// The plane from the first pixel of the first window on.
+    x: &'a [T],
+    taps: RowTaps,
+    divisor: T,
+    y: &'a mut [T],
+}
+
+impl<T: NetScalar> Vectorised for Average<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<M: MulAdd>(self) {
+        match self.taps.stride {
+            1 => self.row::<1>(),
+            2 => self.row::<2>(),
+            _ => self.row::<0>(),
+        }
+    }
+}
+
+impl<T: NetScalar> Average<'_, T> {
+    /// With a stride of `S`, or any if that is 0.
+    #[inline(always)]
+    fn row<const S: usize>(self) {
+        let stride = if S == 0 { self.taps.stride } else { S };
+        let len = self.y.len();
+        self.y.fill(T::ZERO);
+        for offset in self.taps.offsets() {
+            let x = &self.x[offset..][..(len - 1) * stride + 1];
+            for i in 0..len {
+                self.y[i] += x[i * stride];
+            }
+        }
+        self.y.iter_mut().for_each(|y| *y /= self.divisor);
+    }
+}
+
+/// The gradients of a row of averages.
+struct Share<'a, T> {
+    dy: &'a [T],
+    scale: T,
+    divisor: T,
+    taps: RowTaps,
+    /// The plane from the first pixel of the first window on.
+    dx: &'a mut [T],
+}
+
+impl<T: NetScalar> Vectorised for Share<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<M: MulAdd>(self) {
+        match self.taps.stride {
+            1 => self.row::<1>(),
+            2 => self.row::<2>(),
+            _ => self.row::<0>(),
+        }
+    }
+}
+
+impl<T: NetScalar> Share<'_, T> {
+    /// With a stride of `S`, or any if that is 0.
+    #[inline(always)]
+    fn row<const S: usize>(self) {
+        let stride = if S == 0 { self.taps.stride } else { S };
+        for (strip, dy) in self.dy.chunks(STRIP).enumerate() {
+            let mut shares = [T::ZERO; STRIP];
+            for (share, &dy) in shares.iter_mut().zip(dy) {
+                *share = self.scale * dy / self.divisor;
+            }
+            for offset in self.taps.offsets() {
+                let start = strip * STRIP * stride + offset;
+                let dx = &mut self.dx[start..][..(dy.len() - 1) * stride + 1];
+                for (i, &share) in shares[..dy.len()].iter().enumerate() {
+                    dx[i * stride] += share;
+                }
+            }
+        }
     }
 }
 

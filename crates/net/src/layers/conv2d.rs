@@ -6,6 +6,7 @@ use conv::{
 use im2col::Window;
 use tensor4::{Shape4, Tensor4, View4, ViewMut4};
 
+use super::activation::rectified_gradient;
 use crate::layer::{check, check_gradient, misfit};
 use crate::parallel::zip_into;
 use crate::{
@@ -47,7 +48,7 @@ impl Conv2dSpec {
     }
 
     /// Pads so that the output is `ceil(in / stride)` in both directions, whatever arrives, as
-    /// [`Window::same_upper`] says: `SAME`. Replaces the padding of the window.
+    /// [`Window::same_upper`] says: `SAME`. Retaps the padding of the window.
     #[must_use]
     pub const fn same(self) -> Self {
         Self { same: Some(Same::Upper), ..self }
@@ -182,12 +183,12 @@ impl<T: NetScalar> Layer<T> for Conv2d<T> {
         check(&self.name, "the output", y.shape(), expected)?;
         let [weight, bias] = &self.parameters;
         let (w, bias) = (weight.value().view(), Some(bias.value().data()));
-        let State { workspace, places, packed, .. } = state;
+        let State { workspace, taps, packed, .. } = state;
         if pools {
             let argmax = match mode {
                 Mode::Train { .. } => {
-                    places.resize(places.len().max(expected.len()), 0);
-                    Some(&mut places[..expected.len()])
+                    taps.resize(taps.len().max(expected.len()), 0);
+                    Some(&mut taps[..expected.len()])
                 }
                 Mode::Eval => None,
             };
@@ -224,14 +225,14 @@ impl<T: NetScalar> Layer<T> for Conv2d<T> {
     ) -> Result<(), NetError> {
         let Gradient { x, y, dy } = gradient;
         let conv = self.output_shape(x.shape())?;
-        let State { workspace, places, values, .. } = state;
+        let State { workspace, taps, gradient: own, .. } = state;
         let dy = match tail {
             Tail::Nothing => {
                 check_gradient(self, &gradient, dx.as_ref())?;
                 dy
             }
             Tail::Relu => {
-                let masked = State::grown(values, conv.len());
+                let masked = State::grown(own, conv.len());
                 zip_into(
                     y.data(),
                     dy.data(),
@@ -243,8 +244,8 @@ impl<T: NetScalar> Layer<T> for Conv2d<T> {
                 View4::new(conv, masked)?
             }
             Tail::ReluMaxPool => {
-                let unpooled = State::grown(values, conv.len());
-                unpool(conv, y, dy, places, unpooled);
+                let unpooled = State::grown(own, conv.len());
+                unpool(conv, y, dy, taps, unpooled);
                 View4::new(conv, unpooled)?
             }
         };
@@ -282,7 +283,7 @@ fn unpool<T: NetScalar>(
     shape: Shape4,
     y: View4<'_, T>,
     dy: View4<'_, T>,
-    places: &[u8],
+    taps: &[u8],
     out: &mut [T],
 ) {
     use rayon::prelude::*;
@@ -294,7 +295,7 @@ fn unpool<T: NetScalar>(
         for r in 0..ph {
             for c in 0..pw {
                 let at = i * plane + r * pw + c;
-                let p = usize::from(places[at]);
+                let p = usize::from(taps[at]);
                 if y.data()[at] > T::ZERO {
                     out[(2 * r + p / 2) * w + 2 * c + p % 2] = dy.data()[at];
                 }

@@ -1,10 +1,13 @@
 //! Local response normalisation.
 
+use std::ops::Range;
+
+use conv::{MulAdd, Vectorised, vectorised};
 use rayon::prelude::*;
 use tensor4::{Shape4, View4, ViewMut4};
 
 use crate::layer::{check, check_gradient};
-use crate::parallel::{planes_per_task, update, zip_into};
+use crate::parallel::planes_per_task;
 use crate::{Gradient, Init, Layer, LayerSpec, Misfit, Mode, NetError, NetScalar, Seeds, State};
 
 /// The plan of a local response normalisation; see [`local_response_norm`].
@@ -91,29 +94,129 @@ struct Lrn {
 
 impl Lrn {
     /// The channels that channel `c` of so many is divided by.
-    fn before(&self, c: usize, channels: usize) -> std::ops::Range<usize> {
+    fn before(&self, c: usize, channels: usize) -> Range<usize> {
         let after = (self.spec.size - 1) / 2;
         c.saturating_sub(self.spec.size / 2)..c.saturating_add(after + 1).min(channels)
     }
 
     /// The channels that are divided by channel `c`: the same mirrored.
-    fn behind(&self, c: usize, channels: usize) -> std::ops::Range<usize> {
+    fn behind(&self, c: usize, channels: usize) -> Range<usize> {
         let before = (self.spec.size - 1) / 2;
         c.saturating_sub(before)..c.saturating_add(self.spec.size / 2 + 1).min(channels)
     }
+}
 
-    /// Replaces each `y` by `f(x, s^-beta, y)` of the elements at the same place.
-    fn with_powers<T: NetScalar>(&self, x: &[T], s: &[T], y: &mut [T], f: impl Fn(T, T, T) -> T) {
-        if self.spec.beta == 0.75 {
-            // Two square roots are vector instructions, logarithm and exponential are calls.
-            for ((y, &x), &s) in y.iter_mut().zip(x).zip(s) {
-                let root = s.sqrt();
-                *y = f(x, T::ONE / (root * root.sqrt()), *y);
+/// Pixels that are summed at a time: few enough for their sums to stay near.
+const STRIP: usize = 128;
+
+/// The sums of `term` over the planes, at some of the pixels.
+#[inline(always)]
+fn sums<T: NetScalar>(
+    planes: &[T],
+    plane_len: usize,
+    pixels: Range<usize>,
+    term: impl Fn(T) -> T,
+) -> [T; STRIP] {
+    let mut sums = [T::ZERO; STRIP];
+    for plane in planes.chunks_exact(plane_len) {
+        for (sum, &x) in sums.iter_mut().zip(&plane[pixels.clone()]) {
+            *sum += term(x);
+        }
+    }
+    sums
+}
+
+/// Pieces of a plane of so many pixels.
+#[inline(always)]
+fn strips(len: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..len).step_by(STRIP).map(move |start| start..len.min(start + STRIP))
+}
+
+/// `s^-beta`; `THREE_QUARTERS` if that is what beta is.
+#[inline(always)]
+fn power<T: NetScalar, const THREE_QUARTERS: bool>(s: T, beta: T) -> T {
+    if THREE_QUARTERS {
+        // Two square roots are vector instructions, a logarithm is a call.
+        let root = s.sqrt();
+        T::ONE / (root * root.sqrt())
+    } else {
+        (-beta * s.ln()).exp()
+    }
+}
+
+/// A plane of the forward pass.
+struct Forward<'a, T, const THREE_QUARTERS: bool> {
+    x: &'a [T],
+    /// The planes that this one is divided by.
+    neighbours: &'a [T],
+    s: &'a mut [T],
+    y: &'a mut [T],
+    alpha: T,
+    beta: T,
+    k: T,
+}
+
+impl<T: NetScalar, const B: bool> Vectorised for Forward<'_, T, B> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<M: MulAdd>(self) {
+        let Self { x, neighbours, s, y, alpha, beta, k } = self;
+        for pixels in strips(x.len()) {
+            let sums = sums(neighbours, x.len(), pixels.clone(), |x| x * x);
+            let outputs = y[pixels.clone()].iter_mut().zip(&mut s[pixels.clone()]);
+            for ((y, s), (&x, sum)) in outputs.zip(x[pixels].iter().zip(sums)) {
+                *s = k + alpha * sum;
+                *y = x * power::<T, B>(*s, beta);
             }
-        } else {
-            let beta = T::from_f64(self.spec.beta);
-            for ((y, &x), &s) in y.iter_mut().zip(x).zip(s) {
-                *y = f(x, (-beta * s.ln()).exp(), *y);
+        }
+    }
+}
+
+/// What a plane of the backward pass begins with.
+struct Ratios<'a, T> {
+    dy: &'a [T],
+    y: &'a [T],
+    s: &'a [T],
+    ratios: &'a mut [T],
+}
+
+impl<T: NetScalar> Vectorised for Ratios<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<M: MulAdd>(self) {
+        let inputs = self.dy.iter().zip(self.y).zip(self.s);
+        for (ratio, ((&dy, &y), &s)) in self.ratios.iter_mut().zip(inputs) {
+            *ratio = dy * y / s;
+        }
+    }
+}
+
+/// A plane of the backward pass.
+struct Backward<'a, T, const THREE_QUARTERS: bool> {
+    x: &'a [T],
+    dy: &'a [T],
+    s: &'a [T],
+    /// `dy y / s` of the planes that are divided by this one.
+    ratios: &'a [T],
+    dx: &'a mut [T],
+    factor: T,
+    beta: T,
+}
+
+impl<T: NetScalar, const B: bool> Vectorised for Backward<'_, T, B> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<M: MulAdd>(self) {
+        let Self { x, dy, s, ratios, dx, factor, beta } = self;
+        for pixels in strips(x.len()) {
+            let sums = sums(ratios, x.len(), pixels.clone(), |ratio| ratio);
+            let inputs = x[pixels.clone()].iter().zip(&dy[pixels.clone()]);
+            let inputs = inputs.zip(&s[pixels.clone()]).zip(sums);
+            for (dx, (((&x, &dy), &s), sum)) in dx[pixels].iter_mut().zip(inputs) {
+                *dx = dy * power::<T, B>(s, beta) - factor * x * sum;
             }
         }
     }
@@ -127,15 +230,9 @@ struct Planes {
 
 impl Planes {
     /// The planes of some channels of the image that plane number `plane` belongs to.
-    fn of<'a, T>(
-        &self,
-        data: &'a [T],
-        plane: usize,
-        channels: std::ops::Range<usize>,
-    ) -> impl Iterator<Item = &'a [T]> {
+    fn of<'a, T>(&self, data: &'a [T], plane: usize, channels: Range<usize>) -> &'a [T] {
         let first = plane / self.channels * self.channels;
-        data[(first + channels.start) * self.len..(first + channels.end) * self.len]
-            .chunks_exact(self.len)
+        &data[(first + channels.start) * self.len..(first + channels.end) * self.len]
     }
 }
 
@@ -167,7 +264,7 @@ impl<T: NetScalar> Layer<T> for Lrn {
         }
         let planes = Planes { channels: shape.c(), len: shape.plane_len() };
         let (alpha, k) = (self.spec.alpha / self.spec.size as f64, T::from_f64(self.spec.k));
-        let alpha = T::from_f64(alpha);
+        let (alpha, beta) = (T::from_f64(alpha), T::from_f64(self.spec.beta));
         y.into_data()
             .par_chunks_exact_mut(planes.len)
             .zip(state.values_mut(shape.len()).par_chunks_exact_mut(planes.len))
@@ -175,17 +272,13 @@ impl<T: NetScalar> Layer<T> for Lrn {
             .with_min_len(planes_per_task(planes.len))
             .enumerate()
             .for_each(|(plane, ((y, s), own))| {
-                s.fill(T::ZERO);
                 let neighbours = self.before(plane % planes.channels, planes.channels);
-                for x in planes.of(x, plane, neighbours) {
-                    for (s, &x) in s.iter_mut().zip(x) {
-                        *s += x * x;
-                    }
+                let neighbours = planes.of(x, plane, neighbours);
+                if self.spec.beta == 0.75 {
+                    vectorised(Forward::<T, true> { x: own, neighbours, s, y, alpha, beta, k });
+                } else {
+                    vectorised(Forward::<T, false> { x: own, neighbours, s, y, alpha, beta, k });
                 }
-                for s in &mut *s {
-                    *s = k + alpha * *s;
-                }
-                self.with_powers(own, s, y, |x, power, _| x * power);
             });
         Ok(())
     }
@@ -204,12 +297,18 @@ impl<T: NetScalar> Layer<T> for Lrn {
         let Some(dx) = dx.filter(|_| !shape.is_empty()) else { return Ok(()) };
         let planes = Planes { channels: shape.c(), len: shape.plane_len() };
         let (s, ratios) = state.values_mut(2 * shape.len()).split_at_mut(shape.len());
-        zip_into(dy, y.data(), ratios, |dy, y| dy * y);
-        update(ratios, s, |ratio, s| *ratio /= s);
+        let y = y.data().par_chunks_exact(planes.len);
+        ratios
+            .par_chunks_exact_mut(planes.len)
+            .zip(s.par_chunks_exact(planes.len))
+            .zip(dy.par_chunks_exact(planes.len).zip(y))
+            .with_min_len(planes_per_task(planes.len))
+            .for_each(|((ratios, s), (dy, y))| vectorised(Ratios { dy, y, s, ratios }));
 
         let (s, ratios) = (&*s, &*ratios);
         let LrnSpec { size, alpha, beta, .. } = self.spec;
         let factor = T::from_f64(2.0 * alpha * beta / size as f64);
+        let beta = T::from_f64(beta);
         dx.into_data()
             .par_chunks_exact_mut(planes.len)
             .zip(s.par_chunks_exact(planes.len))
@@ -218,17 +317,13 @@ impl<T: NetScalar> Layer<T> for Lrn {
             .with_min_len(planes_per_task(planes.len))
             .enumerate()
             .for_each(|(plane, (((dx, s), x), dy))| {
-                dx.fill(T::ZERO);
                 let neighbours = self.behind(plane % planes.channels, planes.channels);
-                for ratios in planes.of(ratios, plane, neighbours) {
-                    for (sum, &ratio) in dx.iter_mut().zip(ratios) {
-                        *sum += ratio;
-                    }
+                let ratios = planes.of(ratios, plane, neighbours);
+                if self.spec.beta == 0.75 {
+                    vectorised(Backward::<T, true> { x, dy, s, ratios, dx, factor, beta });
+                } else {
+                    vectorised(Backward::<T, false> { x, dy, s, ratios, dx, factor, beta });
                 }
-                for (dx, &x) in dx.iter_mut().zip(x) {
-                    *dx = -factor * x * *dx;
-                }
-                self.with_powers(dy, s, dx, |dy, power, dx| dx + dy * power);
             });
         Ok(())
     }

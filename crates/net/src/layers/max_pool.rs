@@ -1,10 +1,13 @@
 //! The maximum under a window, channel by channel.
 
+use std::ops::Range;
+
+use conv::MaxRow;
 use im2col::Window;
 use rayon::prelude::*;
 use tensor4::{Shape4, View4, ViewMut4};
 
-use super::windows::Windows;
+use super::windows::{Taps, Windows};
 use crate::layer::{check, check_gradient};
 use crate::parallel::planes_per_task;
 use crate::{
@@ -56,7 +59,7 @@ impl<T: NetScalar> LayerSpec<T> for MaxPool2dSpec {
         _seeds: &mut Seeds,
     ) -> Result<Box<dyn Layer<T>>, Misfit> {
         let windows = Windows::new(input, self.window, self.ceil_mode)?;
-        Ok(Box::new(MaxPool2d { name, windows }))
+        Ok(Box::new(MaxPool2d::new(name, windows)))
     }
 }
 
@@ -64,59 +67,105 @@ impl<T: NetScalar> LayerSpec<T> for MaxPool2dSpec {
 struct MaxPool2d {
     name: String,
     windows: Windows,
+    /// The columns of the output whose windows lie wholly within those of the image.
+    whole: Range<usize>,
+    /// Where in the plane each tap lies from the first pixel of its window on.
+    taps: Vec<usize>,
 }
 
 impl MaxPool2d {
-    /// Whether the windows are 2x2 pixels, one beside the other.
-    fn is_pairs(&self) -> bool {
-        self.windows.window == Window::square(2).stride(2)
+    fn new(name: String, windows: Windows) -> Self {
+        let Window { kernel_h, kernel_w, dilation_h, dilation_w, .. } = windows.window;
+        let in_w = windows.in_w;
+        let row = |row| (0..kernel_w).map(move |col| row * dilation_h * in_w + col * dilation_w);
+        let taps = if Self::are_kept(&windows) {
+            (0..kernel_h).flat_map(row).collect()
+        } else {
+            Vec::new()
+        };
+        Self { name, whole: windows.whole_cols(), windows, taps }
     }
 
-    /// The maxima of one plane, and where in the plane they stand.
-    fn forward_plane<T: NetScalar>(&self, x: &[T], y: &mut [T], indices: &mut [u32]) {
+    /// Whether a byte says which pixel of a window won. Of larger windows, of which there are few,
+    /// the backward pass looks for it again.
+    fn are_kept(windows: &Windows) -> bool {
+        let Window { kernel_h, kernel_w, .. } = windows.window;
+        kernel_h.saturating_mul(kernel_w) <= MaxRow::<f32>::MAX_TAPS
+    }
+
+    /// The maxima of one plane, and which taps of their windows they are, if they are kept.
+    fn forward_plane<T: NetScalar>(&self, x: &[T], y: &mut [T], taps: &mut [u8]) {
         let windows = &self.windows;
-        if self.is_pairs() {
-            return pairs(x, windows.in_w, y, indices, windows.cols.len());
-        }
-        let mut outputs = y.iter_mut().zip(indices);
-        for &rows in &windows.rows {
-            for (&cols, (y, index)) in windows.cols.iter().zip(&mut outputs) {
-                let mut pixels = windows.pixels(rows, cols);
-                let mut at = pixels.next().expect("no window is empty");
-                let mut max = x[at];
-                for i in pixels {
-                    // The first NaN stays: nothing is greater, and `max` is NaN already.
-                    if x[i] > max || (x[i].is_nan() && !max.is_nan()) {
-                        (at, max) = (i, x[i]);
-                    }
+        let Window { kernel_w, stride_w, dilation_h, dilation_w, .. } = windows.window;
+        let (out_w, keeps) = (windows.cols.len(), !taps.is_empty());
+        for (row, &rows) in windows.rows.iter().enumerate() {
+            let y = &mut y[row * out_w..][..out_w];
+            let taps = if keeps { &mut taps[row * out_w..][..out_w] } else { &mut [] };
+            let whole = if keeps { self.whole.clone() } else { 0..0 };
+            for col in (0..whole.start).chain(whole.end..out_w) {
+                let (max, tap) = self.maximum(x, rows, windows.cols[col]);
+                y[col] = max;
+                if keeps {
+                    taps[col] = tap as u8;
                 }
-                *y = max;
-                *index = at as u32;
+            }
+            if !whole.is_empty() {
+                let row = MaxRow {
+                    x: &x[rows.first * windows.in_w + windows.cols[whole.start].first..],
+                    row_stride: dilation_h * windows.in_w,
+                    stride: stride_w,
+                    dilation: dilation_w,
+                    kernel: [rows.count, kernel_w],
+                    y: &mut y[whole.clone()],
+                    taps: &mut taps[whole],
+                };
+                row.run();
+            }
+        }
+    }
+
+    /// The maximum of one window, and which tap it is.
+    fn maximum<T: NetScalar>(&self, x: &[T], rows: Taps, cols: Taps) -> (T, usize) {
+        let kernel_w = self.windows.window.kernel_w;
+        let mut best = (T::NEG_INFINITY, 0);
+        for (row, start) in self.windows.row_starts(rows, cols).enumerate() {
+            for col in 0..cols.count {
+                let x = x[start + col * self.windows.window.dilation_w];
+                if wins(x, best.0) {
+                    best = (x, row * kernel_w + col);
+                }
+            }
+        }
+        best
+    }
+
+    /// Adds each gradient to the pixel that won.
+    fn backward_plane<T: NetScalar>(&self, x: &[T], taps: &[u8], dy: &[T], dx: &mut [T]) {
+        dx.fill(T::ZERO);
+        let windows = &self.windows;
+        let (in_w, out_w) = (windows.in_w, windows.cols.len());
+        if taps.is_empty() {
+            let Window { kernel_w, dilation_h, dilation_w, .. } = windows.window;
+            return windows.for_each(|out, rows, cols| {
+                let tap = self.maximum(x, rows, cols).1;
+                let row = rows.first + tap / kernel_w * dilation_h;
+                dx[row * in_w + cols.first + tap % kernel_w * dilation_w] += dy[out];
+            });
+        }
+        let outputs = dy.chunks_exact(out_w).zip(taps.chunks_exact(out_w));
+        for (rows, (dy, taps)) in windows.rows.iter().zip(outputs) {
+            let dx = &mut dx[rows.first * in_w..];
+            for (cols, (&dy, &tap)) in windows.cols.iter().zip(dy.iter().zip(taps)) {
+                dx[cols.first + self.taps[usize::from(tap)]] += dy;
             }
         }
     }
 }
 
-/// [`MaxPool2d::forward_plane`] for the 2x2 window with stride 2, without padding.
-fn pairs<T: NetScalar>(x: &[T], in_w: usize, y: &mut [T], indices: &mut [u32], out_w: usize) {
-    let rows = y.chunks_exact_mut(out_w).zip(indices.chunks_exact_mut(out_w)).enumerate();
-    for (row, (y, indices)) in rows {
-        let start = 2 * row * in_w;
-        let (top, bottom) = (&x[start..start + in_w], &x[start + in_w..start + 2 * in_w]);
-        let (top, bottom) = (top.as_chunks::<2>().0, bottom.as_chunks::<2>().0);
-        for (col, ((y, index), (&[a, b], &[c, d]))) in
-            y.iter_mut().zip(indices).zip(top.iter().zip(bottom)).enumerate()
-        {
-            let greater = |a: T, b: T| b > a || (b.is_nan() && !a.is_nan());
-            let at = start + 2 * col;
-            let (top, top_at) = if greater(a, b) { (b, at + 1) } else { (a, at) };
-            let (bottom, bottom_at) =
-                if greater(c, d) { (d, at + in_w + 1) } else { (c, at + in_w) };
-            let (max, at) = if greater(top, bottom) { (bottom, bottom_at) } else { (top, top_at) };
-            *y = max;
-            *index = at as u32;
-        }
-    }
+/// Whether a pixel takes the place of the maximum of those before it. The first NaN stays.
+#[inline(always)]
+fn wins<T: NetScalar>(x: T, max: T) -> bool {
+    (x > max) | (x.is_nan() & !max.is_nan())
 }
 
 impl<T: NetScalar> Layer<T> for MaxPool2d {
@@ -129,11 +178,12 @@ impl<T: NetScalar> Layer<T> for MaxPool2d {
     }
 
     fn role(&self) -> Role {
-        if self.is_pairs() { Role::MaxPool2x2 } else { Role::Other }
+        let pairs = self.windows.window == Window::square(2).stride(2);
+        if pairs { Role::MaxPool2x2 } else { Role::Other }
     }
 
     fn reads(&self, _tail: Tail) -> Reads {
-        Reads::NEITHER
+        if Self::are_kept(&self.windows) { Reads::NEITHER } else { Reads::X }
     }
 
     fn output_shape(&self, input: Shape4) -> Result<Shape4, NetError> {
@@ -152,16 +202,22 @@ impl<T: NetScalar> Layer<T> for MaxPool2d {
         if output.is_empty() {
             return Ok(());
         }
-        if state.indices.len() < output.len() {
-            state.indices.resize(output.len(), 0);
+        if !self.taps.is_empty() && state.taps.len() < output.len() {
+            state.taps.resize(output.len(), 0);
         }
         let (in_len, out_len) = (self.windows.in_len(), self.windows.out_len());
-        y.into_data()
+        let planes = y
+            .into_data()
             .par_chunks_exact_mut(out_len)
-            .zip(state.indices.par_chunks_exact_mut(out_len))
             .zip(x.data().par_chunks_exact(in_len))
-            .with_min_len(planes_per_task(in_len))
-            .for_each(|((y, indices), x)| self.forward_plane(x, y, indices));
+            .with_min_len(planes_per_task(in_len));
+        if self.taps.is_empty() {
+            planes.for_each(|(y, x)| self.forward_plane(x, y, &mut []));
+        } else {
+            planes
+                .zip(state.taps.par_chunks_exact_mut(out_len))
+                .for_each(|((y, x), taps)| self.forward_plane(x, y, taps));
+        }
         Ok(())
     }
 
@@ -178,17 +234,19 @@ impl<T: NetScalar> Layer<T> for MaxPool2d {
         if dx.shape().is_empty() {
             return Ok(());
         }
-        dx.into_data()
+        let planes = dx
+            .into_data()
             .par_chunks_exact_mut(in_len)
-            .zip(state.indices.par_chunks_exact(out_len))
             .zip(gradient.dy.data().par_chunks_exact(out_len))
-            .with_min_len(planes_per_task(in_len))
-            .for_each(|((dx, indices), dy)| {
-                dx.fill(T::ZERO);
-                for (&i, &dy) in indices.iter().zip(dy) {
-                    dx[i as usize] += dy;
-                }
-            });
+            .zip(gradient.x.data().par_chunks_exact(in_len))
+            .with_min_len(planes_per_task(in_len));
+        if self.taps.is_empty() {
+            planes.for_each(|((dx, dy), x)| self.backward_plane(x, &[], dy, dx));
+        } else {
+            planes
+                .zip(state.taps.par_chunks_exact(out_len))
+                .for_each(|(((dx, dy), x), taps)| self.backward_plane(x, taps, dy, dx));
+        }
         Ok(())
     }
 }

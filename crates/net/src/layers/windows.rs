@@ -1,5 +1,7 @@
 //! The windows of a pool: which pixels of a plane each output sees.
 
+use std::ops::Range;
+
 use im2col::{ConvGeometry, Padding, Window};
 use tensor4::Shape4;
 
@@ -110,11 +112,11 @@ impl Windows {
         (0..rows.count).map(move |row| (rows.first + row * dilation_h) * in_w + cols.first)
     }
 
-    /// The pixels of the image under a window, as offsets into the plane, row by row.
-    pub(super) fn pixels(&self, rows: Taps, cols: Taps) -> impl Iterator<Item = usize> + use<> {
-        let dilation_w = self.window.dilation_w;
-        self.row_starts(rows, cols)
-            .flat_map(move |start| (0..cols.count).map(move |col| start + col * dilation_w))
+    /// The columns of the output whose windows lie wholly within those of the image.
+    pub(super) fn whole_cols(&self) -> Range<usize> {
+        let is_whole = |taps: &Taps| taps.count == self.window.kernel_w;
+        let start = self.cols.iter().position(is_whole).unwrap_or(0);
+        start..start + self.cols[start..].iter().take_while(|taps| is_whole(taps)).count()
     }
 
     /// The checks that all pools share.
