@@ -5,16 +5,20 @@
 mod common;
 
 use std::alloc::System;
+use std::collections::BTreeSet;
 
-use common::{Case, all_options, large_cases, run, try_options};
-use conv::{Algorithm, Conv2d, Epilogue, KernelSet, Update, Workspace};
+use common::{Case, all_options, large_cases, run, try_options, weights};
+use conv::{Algorithm, Conv2d, Conv2dPlan, Epilogue, KernelSet, Update, Workspace};
 use im2col::Window;
 use rayon::ThreadPoolBuilder;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, Stats, StatsAlloc};
-use tensor4::{Tensor4, ViewMut4};
+use tensor4::ViewMut4;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// The naive algorithm runs cases of at most so many products.
+const MOST_NAIVE: u64 = 2_000_000;
 
 #[test]
 fn no_call_after_the_first_allocates() {
@@ -32,63 +36,55 @@ fn no_call_after_the_first_allocates() {
         ),
         ("depthwise", Case::new(3, Conv2d::new(18, 23, 9, 18, same).groups(18))),
     ]);
-    let pool = ThreadPoolBuilder::new().num_threads(2).build().expect("two threads");
-    let mut ran = 0;
-    for (name, case) in cases {
-        let inputs = case.inputs::<f32>();
-        for options in all_options(KernelSet::available()[0]) {
-            let Some(plan) = try_options(case.conv, options) else { continue };
-            if plan.algorithm() == Algorithm::Naive {
-                continue; // It has no workspace.
+    let mut ran = BTreeSet::new();
+    for threads in [1, 2] {
+        let pool = ThreadPoolBuilder::new().num_threads(threads).build().expect("few threads");
+        for (name, case) in &cases {
+            for options in all_options(KernelSet::available()[0]) {
+                let Some(plan) = try_options(case.conv, options) else { continue };
+                if plan.algorithm() == Algorithm::Naive && plan.multiply_adds(case.n) > MOST_NAIVE {
+                    continue; // Slow, and none of them differs from the others.
+                }
+                pool.install(|| check(name, case, &plan));
+                let of_data = plan.backward_data_algorithm();
+                let algorithms = [plan.algorithm(), of_data, plan.backward_weights_algorithm()];
+                ran.extend(algorithms.into_iter().enumerate().map(|(i, a)| (i, a.name())));
             }
-            let mut workspace = Workspace::new();
-            let mut y = Tensor4::zeros(inputs.dy.shape());
-            let mut dx = Tensor4::zeros(inputs.x.shape());
-            let (mut pooled, mut argmax) = (vec![0.0; inputs.dy.len()], vec![0; inputs.dy.len()]);
-            let packed = plan.pack_weights(inputs.w.view()).expect("it fits");
-            pool.install(|| {
-                // The gradients as well: they share the workspace.
-                run(&plan, &inputs, &mut workspace);
-                let (x, w, bias) = (inputs.x.view(), inputs.w.view(), Some(&inputs.bias[..]));
-                let (mut dw, mut db) =
-                    (Tensor4::zeros(inputs.w.shape()), vec![0.0; inputs.bias.len()]);
-                let mut calls = || {
-                    // The baseline's products allocate.
-                    if plan.backward_weights_algorithm() != Algorithm::Im2colGemm {
-                        let (dw, db, update) =
-                            (dw.view_mut(), Some(&mut db[..]), Update::default());
-                        let dy = inputs.dy.view();
-                        plan.backward_weights_into(x, dy, dw, db, update, &mut workspace)
-                            .expect("it fits");
-                    }
-                    plan.forward_into(x, w, bias, y.view_mut(), &mut workspace).expect("it fits");
-                    // Folding columns is the baseline: its products come from elsewhere.
-                    if plan.backward_data_algorithm() != Algorithm::Im2colGemm {
-                        plan.backward_data_into(w, inputs.dy.view(), dx.view_mut(), &mut workspace)
-                            .expect("it fits");
-                    }
-                    let (y, relu) = (y.view_mut(), Epilogue::Relu);
-                    plan.forward_packed_into(x, &packed, bias, relu, y, &mut workspace)
-                        .expect("it fits");
-                    let Ok(shape) = plan.pooled_shape(case.n) else { return };
-                    let (y, argmax) = (&mut pooled[..shape.len()], &mut argmax[..shape.len()]);
-                    let y = ViewMut4::new(shape, y).expect("it fits");
-                    plan.forward_relu_pool_into(x, w, bias, y, Some(argmax), &mut workspace)
-                        .expect("it fits");
-                };
-                calls();
-                // The thread that has started the test may allocate meanwhile, but not each time.
-                let changes = (0..5).map(|_| {
-                    let region = Region::new(ALLOCATOR);
-                    calls();
-                    region.change()
-                });
-                let count = |change: &Stats| change.allocations + change.reallocations;
-                let fewest = changes.min_by_key(count).expect("there are some");
-                assert_eq!(count(&fewest), 0, "{name}: {}: {fewest:?}", plan.describe());
-                ran += 1;
-            });
         }
     }
-    assert!(ran > 24, "only {ran} plans");
+    // Every algorithm, in every direction.
+    assert_eq!(ran.len(), 3 * 5, "only {ran:?}");
+}
+
+fn check(name: &str, case: &Case, plan: &Conv2dPlan) {
+    let inputs = case.inputs::<f32>();
+    let mut workspace = Workspace::new();
+    let mut out = run(plan, &inputs, &mut workspace);
+    let (mut pooled, mut argmax) = (vec![0.0; inputs.dy.len()], vec![0; inputs.dy.len()]);
+    let packed = plan.pack_weights(inputs.w.view()).expect("it fits");
+    let (x, w, dy) = (inputs.x.view(), inputs.w.view(), inputs.dy.view());
+    let bias = Some(&inputs.bias[..]);
+    let mut calls = || {
+        for update in [Update::Overwrite, Update::Accumulate] {
+            weights(plan, &inputs, &mut out, update, &mut workspace);
+        }
+        plan.forward_into(x, w, bias, out.y.view_mut(), &mut workspace).expect("it fits");
+        plan.backward_data_into(w, dy, out.dx.view_mut(), &mut workspace).expect("it fits");
+        let (y, relu) = (out.y.view_mut(), Epilogue::Relu);
+        plan.forward_packed_into(x, &packed, bias, relu, y, &mut workspace).expect("it fits");
+        let Ok(shape) = plan.pooled_shape(case.n) else { return };
+        let (y, argmax) = (&mut pooled[..shape.len()], &mut argmax[..shape.len()]);
+        let y = ViewMut4::new(shape, y).expect("it fits");
+        plan.forward_relu_pool_into(x, w, bias, y, Some(argmax), &mut workspace).expect("it fits");
+    };
+    calls();
+    // The thread that has started the test may allocate meanwhile, but not each time.
+    let changes = (0..5).map(|_| {
+        let region = Region::new(ALLOCATOR);
+        calls();
+        region.change()
+    });
+    let count = |change: &Stats| change.allocations + change.reallocations;
+    let fewest = changes.min_by_key(count).expect("there are some");
+    assert_eq!(count(&fewest), 0, "{name}: {}: {fewest:?}", plan.describe());
 }

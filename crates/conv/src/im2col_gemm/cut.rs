@@ -8,7 +8,7 @@ use crate::{Conv2dPlan, ConvScalar, KernelSet};
 
 /// Terms of a sum that are added up at a time, at most. So many of a panel of the weights fit in the
 /// first-level cache.
-const PART_LEN: usize = 768;
+pub(super) const PART_LEN: usize = 768;
 /// Where there are many output channels, parts are shorter, but not below this.
 const MIN_PART_LEN: usize = 64;
 /// Elements of unfolded pixels of a chunk: they stay in the second-level cache.
@@ -145,7 +145,7 @@ impl<T: ConvScalar> Cut<T> {
 }
 
 /// The micro-kernel of the instruction set of a plan.
-fn micro_kernel<T: ConvScalar>(set: KernelSet) -> MicroKernel<T> {
+pub(super) fn micro_kernel<T: ConvScalar>(set: KernelSet) -> MicroKernel<T> {
     let set = match set {
         KernelSet::Avx512 => InstructionSet::Avx512,
         KernelSet::Avx2 => InstructionSet::Avx2,

@@ -9,11 +9,10 @@ use tensor4::ViewMut4;
 
 use super::cut::{Cut, Stage};
 use super::unfold::{MAX_PANELS, Unfold};
+use super::{FITS, for_each_block};
 use crate::call::{Call, Weights, keep_threads_busy, relu_in_place};
 use crate::workspace::Scratch;
 use crate::{Conv2dPlan, ConvScalar, Workspace};
-
-const FITS: &str = "the plan has checked every length";
 
 /// Packing fewer weights than this is not worth waking another thread.
 const PACK_TASK_LEN: usize = 1 << 14;
@@ -94,20 +93,6 @@ pub(crate) fn forward<T: ConvScalar>(
                 run(&stage, &stage, shared);
             }
         }
-    }
-}
-
-/// Calls `f` with each block of so many elements and its number, on all threads or on this one.
-fn for_each_block<T: Send>(
-    parallel: bool,
-    data: &mut [T],
-    len: usize,
-    f: impl Fn(usize, &mut [T]) + Sync,
-) {
-    if parallel {
-        data.par_chunks_mut(len).enumerate().for_each(|(i, block)| f(i, block));
-    } else {
-        data.chunks_mut(len).enumerate().for_each(|(i, block)| f(i, block));
     }
 }
 

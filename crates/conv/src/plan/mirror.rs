@@ -253,7 +253,7 @@ impl Conv2dPlan {
         match way {
             DataGradient::Naive => 0,
             DataGradient::Im2colGemm => {
-                Self::workspace_bytes((im2col_gemm::backward_data_len(self), 0), 0)
+                Self::workspace_bytes(im2col_gemm::data_workspace_len(self), 0)
             }
             DataGradient::Phases(asked) => {
                 let phases = Phases::new(self).expect("they serve");
