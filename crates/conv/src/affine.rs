@@ -220,7 +220,9 @@ mod tests {
         let cast = |v: &[f64]| -> Vec<T> { v.iter().map(|&v| T::from_f64(v)).collect() };
         let close = |actual: &[T], expected: &[f64], what: &str| {
             for (a, e) in actual.iter().zip(expected) {
-                assert!((a.to_f64() - e).abs() <= tolerance * 40.0, "{what}: {a} for {e}");
+                // Sums of thousands run in order, each term rounded with them.
+                let most = tolerance * (40.0 + 4.0 * e.abs());
+                assert!((a.to_f64() - e).abs() <= most, "{what}: {a} for {e}");
             }
         };
         for set in KernelSet::available() {

@@ -8,8 +8,6 @@ pub(crate) mod table;
 use super::max_pool::MaxRow;
 use super::vector::Vector;
 
-/// Rows of weights that a forward product takes at a time, at most.
-const MAX_ROWS: usize = 16;
 /// Rows of weights that a gradient by the data takes at a time.
 const DEPTH: usize = 16;
 
@@ -165,52 +163,72 @@ pub(super) unsafe fn transpose<V: Vector>(args: &mut Transpose<'_, V::Elem>) {
 pub(super) unsafe fn forward<V: Vector>(args: &mut Forward<'_, V::Elem>) {
     let rows = args.w.len() / args.inputs;
     let panel_len = args.inputs * V::LANES;
-    for panel in 0..args.panels.len() / panel_len {
+    let panels = args.panels.len() / panel_len;
+    let wide = V::REGISTERS > 16;
+    let mut panel = 0;
+    while panel < panels {
+        // A weight that is read serves several panels; four panels are twice two.
+        let count = match panels - panel {
+            4 => 2,
+            rest => rest.min(3),
+        };
         let mut row = 0;
         while row < rows {
             // SAFETY: that of the caller; there are so many rows and panels.
-            unsafe {
-                let w = args.w.as_ptr().add(row * args.inputs);
-                let x = args.panels.as_ptr().add(panel * panel_len);
-                let y = args.y.as_mut_ptr().add((panel * rows + row) * V::LANES);
-                row += match rows - row {
-                    MAX_ROWS.. if V::REGISTERS > MAX_ROWS => {
-                        columns::<V, MAX_ROWS>(w, args.inputs, x, y)
-                    }
-                    8.. => columns::<V, 8>(w, args.inputs, x, y),
-                    4.. => columns::<V, 4>(w, args.inputs, x, y),
-                    _ => columns::<V, 1>(w, args.inputs, x, y),
-                };
-            }
+            row += unsafe {
+                match (count, rows - row) {
+                    (1, 16..) if wide => columns::<V, 16, 1>(args, row, panel),
+                    (1, 8..) => columns::<V, 8, 1>(args, row, panel),
+                    (2, 8..) if wide => columns::<V, 8, 2>(args, row, panel),
+                    (3, 8..) if wide => columns::<V, 8, 3>(args, row, panel),
+                    (1, 4..) => columns::<V, 4, 1>(args, row, panel),
+                    (2, 4..) => columns::<V, 4, 2>(args, row, panel),
+                    (_, 4..) => columns::<V, 4, 3>(args, row, panel),
+                    (1, _) => columns::<V, 1, 1>(args, row, panel),
+                    (2, _) => columns::<V, 1, 2>(args, row, panel),
+                    _ => columns::<V, 1, 3>(args, row, panel),
+                }
+            };
         }
+        panel += count;
     }
 }
 
-/// `R` rows of weights times a panel of images; returns `R`.
+/// `R` rows of weights from `row` on times `P` panels of images from `panel` on; returns `R`.
 #[inline(always)]
-unsafe fn columns<V: Vector, const R: usize>(
-    w: *const V::Elem,
-    inputs: usize,
-    x: *const V::Elem,
-    y: *mut V::Elem,
+unsafe fn columns<V: Vector, const R: usize, const P: usize>(
+    args: &mut Forward<'_, V::Elem>,
+    row: usize,
+    panel: usize,
 ) -> usize {
-    // SAFETY: the caller says that there are `R` rows of weights and registers of `y`, and
-    // `inputs` registers of `x`.
+    let (inputs, rows) = (args.inputs, args.w.len() / args.inputs);
+    // SAFETY: the caller says that there are such rows and panels.
     unsafe {
-        let mut sums = [V::splat(V::Elem::default()); R];
+        let w = args.w.as_ptr().add(row * inputs);
+        let x = args.panels.as_ptr().add(panel * inputs * V::LANES);
+        let y = args.y.as_mut_ptr().add((panel * rows + row) * V::LANES);
+        let mut sums = [[V::splat(V::Elem::default()); P]; R];
         for k in 0..inputs {
-            let x = V::load(x.add(k * V::LANES));
+            let mut near = [V::splat(V::Elem::default()); P];
+            for p in 0..P {
+                near[p] = V::load(x.add((p * inputs + k) * V::LANES));
+            }
             if k % 16 == 0 {
                 for r in 0..R {
                     V::prefetch(w.wrapping_add(r * inputs + k + 128));
                 }
             }
             for r in 0..R {
-                sums[r] = V::splat(*w.add(r * inputs + k)).mul_add(x, sums[r]);
+                let w = V::splat(*w.add(r * inputs + k));
+                for p in 0..P {
+                    sums[r][p] = w.mul_add(near[p], sums[r][p]);
+                }
             }
         }
         for r in 0..R {
-            sums[r].store(y.add(r * V::LANES));
+            for p in 0..P {
+                sums[r][p].store(y.add((p * rows + r) * V::LANES));
+            }
         }
     }
     R
@@ -362,8 +380,7 @@ pub(super) unsafe fn data<V: Vector>(args: &mut Data<'_, V::Elem>) {
             // SAFETY: that of the caller; there are so many rows of weights and images.
             image += unsafe {
                 match images - image {
-                    16.. if V::REGISTERS > 16 => onto::<V, 16>(args, from, depth, image),
-                    8.. => onto::<V, 8>(args, from, depth, image),
+                    8.. if V::REGISTERS > 16 => onto::<V, 8>(args, from, depth, image),
                     4.. => onto::<V, 4>(args, from, depth, image),
                     _ => onto::<V, 1>(args, from, depth, image),
                 }
@@ -382,6 +399,8 @@ unsafe fn onto<V: Vector, const N: usize>(
     depth: usize,
     image: usize,
 ) -> usize {
+    /// Registers of columns at a time.
+    const COLS: usize = 2;
     let (inputs, outputs, cols, row) = (args.inputs, args.outputs, args.cols, args.row);
     // SAFETY: the caller says that there are such rows and images; the columns are within `cols`.
     unsafe {
@@ -390,39 +409,51 @@ unsafe fn onto<V: Vector, const N: usize>(
         let dx = args.dx.as_mut_ptr().add(image * row);
         let mut i = 0;
         while i < cols {
-            let count = V::LANES.min(cols - i);
-            let mut sums = [V::splat(V::Elem::default()); N];
-            if count == V::LANES {
+            if i + COLS * V::LANES <= cols {
+                let mut sums = [[V::splat(V::Elem::default()); COLS]; N];
                 for n in 0..N {
-                    sums[n] = V::load(dx.add(n * row + i));
+                    for c in 0..COLS {
+                        sums[n][c] = V::load(dx.add(n * row + i + c * V::LANES));
+                    }
                 }
                 for o in 0..depth {
                     let w = w.add(o * inputs + i);
-                    // That of the next rows; the images share it.
-                    if image == 0 && i % 16 == 0 {
-                        V::prefetch(w.wrapping_add(DEPTH * inputs));
+                    let mut near = [V::splat(V::Elem::default()); COLS];
+                    for c in 0..COLS {
+                        // That of the next rows; all images share it.
+                        if image == 0 {
+                            V::prefetch(w.wrapping_add(DEPTH * inputs + c * V::LANES));
+                        }
+                        near[c] = V::load(w.add(c * V::LANES));
                     }
-                    let w = V::load(w);
                     for n in 0..N {
-                        sums[n] = V::splat(*dy.add(n * outputs + o)).mul_add(w, sums[n]);
+                        let dy = V::splat(*dy.add(n * outputs + o));
+                        for c in 0..COLS {
+                            sums[n][c] = dy.mul_add(near[c], sums[n][c]);
+                        }
                     }
                 }
                 for n in 0..N {
-                    sums[n].store(dx.add(n * row + i));
-                }
-            } else {
-                for n in 0..N {
-                    sums[n] = V::load_first(dx.add(n * row + i), count);
-                }
-                for o in 0..depth {
-                    let w = V::load_first(w.add(o * inputs + i), count);
-                    for n in 0..N {
-                        sums[n] = V::splat(*dy.add(n * outputs + o)).mul_add(w, sums[n]);
+                    for c in 0..COLS {
+                        sums[n][c].store(dx.add(n * row + i + c * V::LANES));
                     }
                 }
+                i += COLS * V::LANES;
+                continue;
+            }
+            let count = V::LANES.min(cols - i);
+            let mut sums = [V::splat(V::Elem::default()); N];
+            for n in 0..N {
+                sums[n] = V::load_first(dx.add(n * row + i), count);
+            }
+            for o in 0..depth {
+                let w = V::load_first(w.add(o * inputs + i), count);
                 for n in 0..N {
-                    sums[n].store_first(dx.add(n * row + i), count);
+                    sums[n] = V::splat(*dy.add(n * outputs + o)).mul_add(w, sums[n]);
                 }
+            }
+            for n in 0..N {
+                sums[n].store_first(dx.add(n * row + i), count);
             }
             i += count;
         }
