@@ -60,6 +60,7 @@ pub(crate) fn choose(plan: &Conv2dPlan) -> Algorithm {
         Algorithm::Auto if group_oc <= FEW_OUT_CHANNELS && lanes::fits(g) => Algorithm::Depthwise,
         Algorithm::Winograd if winograd::gradient_form(plan).is_some() => Algorithm::Winograd,
         Algorithm::Auto if auto::winograd_gradient(plan) => Algorithm::Winograd,
+        Algorithm::Auto if auto::lanes_gradient(plan) => Algorithm::Depthwise,
         _ if direct::fits(g) => Algorithm::Direct,
         _ => Algorithm::Im2colGemm,
     };

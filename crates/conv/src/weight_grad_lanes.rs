@@ -17,7 +17,7 @@ use crate::{Conv2dPlan, ConvScalar, Update, Workspace};
 
 /// How many elements of input are summed over at a time, about: a quarter of a first-level cache,
 /// of which some is left to the gradients.
-const BAND_LEN: usize = 1 << 12;
+const BAND_LEN: usize = 1 << 14;
 
 /// How many pixels are summed at a time, about a thousand in each lane.
 const PIXELS: usize = 1 << 13;
@@ -166,20 +166,31 @@ fn add<T: ConvScalar>(
         } else {
             &x[rows.start * reading.row_stride()..]
         };
-        for oc in 0..layout.group_oc {
-            let channel = group * layout.group_oc + oc;
-            let dy = &gradients.dy.image(image)[channel * plane_len..][..plane_len];
-            let dy = &dy[rows.start * g.out_w()..rows.end * g.out_w()];
+        let blocks = layout.group_oc.div_ceil(layout.kernels.plane_grad_channels);
+        let channels =
+            |block| block * layout.group_oc / blocks..(block + 1) * layout.group_oc / blocks;
+        for block in 0..blocks {
+            let channels = channels(block);
+            let first = group * layout.group_oc + channels.start;
+            let dy = &gradients.dy.image(image)[first * plane_len + rows.start * g.out_w()..];
             for ic in 0..g.in_c() {
                 layout.kernels.plane_grad(PlaneGrad {
                     x: &x[ic * reading.channel_stride(rows.len())..],
                     row_stride: reading.row_stride(),
                     taps,
                     dy,
+                    dy_stride: plane_len,
+                    out_channels: channels.len(),
                     rows: rows.len(),
                     cols: g.out_w(),
-                    sums: &mut dw[(oc * g.in_c() + ic) * taps.len()..][..taps.len()],
-                    bias: (ic == 0).then_some(&mut db[oc]),
+                    ahead: match block + 1 < blocks {
+                        true => channels.len() * plane_len,
+                        false => rows.len() * g.out_w(),
+                    },
+                    first_ahead: ic,
+                    sums: &mut dw[(channels.start * g.in_c() + ic) * taps.len()..],
+                    sums_stride: g.patch_len(),
+                    bias: (ic == 0).then_some(&mut db[channels.clone()]),
                 });
             }
         }

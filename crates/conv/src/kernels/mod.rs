@@ -34,6 +34,7 @@ pub use fma::{FmaBurst, fma_burst};
 pub(crate) use mirror::{MAX_MIRRORED_LEN, Mirror};
 pub(crate) use pack::Pack;
 pub(crate) use pool::Pool;
+pub(crate) use set::HasKernels;
 pub use set::KernelSet;
 pub(crate) use weight_grad::{Gather, Panel, WeightGrad};
 pub(crate) use weight_grad_lanes::PlaneGrad;
@@ -59,6 +60,8 @@ pub struct Kernels<T: 'static> {
     weight_grad: unsafe fn(&mut WeightGrad<'_, T>),
     grad_panel: unsafe fn(&mut Panel<'_, T>),
     grad_gather: unsafe fn(&mut Gather<'_, T>),
+    /// How many output channels are summed at a time there, at most.
+    pub(crate) plane_grad_channels: usize,
     plane_grad: unsafe fn(&mut PlaneGrad<'_, T>),
     plane_weights: unsafe fn(&mut lanes::PlaneWeights<'_, T>),
     winograd_product: unsafe fn(&mut winograd::Product<'_, T>),
@@ -419,6 +422,7 @@ macro_rules! table {
                 weight_grad,
                 grad_panel,
                 grad_gather,
+                plane_grad_channels: GRAD_CHANNELS,
                 plane_grad,
                 plane_weights,
                 winograd_product,
@@ -465,33 +469,3 @@ table!(scalar_f32, Scalar, f32, super::scalar::Four<f32>, 4,
 table!(scalar_f64, Scalar, f64, super::scalar::Four<f64>, 4,
     1: [1 2 3 4], 2: [1 2 | 1 2], 4: [1 | 1],
     grad: [1 1 1, 4 1 1, 1 2 1, 2 2 1, 1 3 1, 1 4 1]);
-
-/// The table of an instruction set, if the CPU has it. What a set does not have for f64 runs on
-/// the portable kernels.
-pub trait HasKernels: Sized + 'static {
-    /// The table.
-    fn kernels(set: KernelSet) -> Option<&'static Kernels<Self>>;
-}
-
-impl HasKernels for f32 {
-    fn kernels(set: KernelSet) -> Option<&'static Kernels<Self>> {
-        if !set.is_available() {
-            return None;
-        }
-        match set {
-            #[cfg(target_arch = "x86_64")]
-            KernelSet::Avx512 => Some(&avx512_f32::TABLE),
-            #[cfg(target_arch = "x86_64")]
-            KernelSet::Avx2 => Some(&avx2_f32::TABLE),
-            #[cfg(target_arch = "aarch64")]
-            KernelSet::Neon => Some(&neon_f32::TABLE),
-            _ => Some(&scalar_f32::TABLE),
-        }
-    }
-}
-
-impl HasKernels for f64 {
-    fn kernels(set: KernelSet) -> Option<&'static Kernels<Self>> {
-        set.is_available().then_some(&scalar_f64::TABLE)
-    }
-}

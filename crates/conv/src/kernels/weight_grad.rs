@@ -6,6 +6,7 @@
 use std::array::from_fn;
 
 use super::vector::Vector;
+use super::weight_grad_lanes::totals;
 use super::{Kernels, PlaneGrad, lanes};
 
 /// Pixels of a row that are summed between two checks of its end.
@@ -42,7 +43,7 @@ impl<T> Kernels<T> {
 
     /// Sums gradients by weights, with pixels in the lanes.
     pub(crate) fn plane_grad(&self, mut args: PlaneGrad<'_, T>) {
-        args.check();
+        args.check(self.plane_grad_channels);
         // SAFETY: as above.
         unsafe { (self.plane_grad)(&mut args) }
     }
@@ -310,14 +311,8 @@ pub(crate) unsafe fn panel<V: Vector>(args: &mut Panel<'_, V::Elem>) {
                 V::store_transposed(&rows, V::LANES, to, width, count);
             }
             if !args.sums.is_empty() {
-                let mut square = [V::Elem::default(); 256];
-                V::store_transposed(&sums, V::LANES, square.as_mut_ptr(), V::LANES, V::LANES);
                 let to = args.sums.as_mut_ptr().add(first);
-                let mut total = V::load(square.as_ptr());
-                for l in 1..V::LANES {
-                    total = total.add(V::load(square.as_ptr().add(l * V::LANES)));
-                }
-                V::load(to).add(total).store(to);
+                V::load(to).add(totals(&sums)).store(to);
             }
         }
     }
