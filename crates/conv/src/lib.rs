@@ -44,6 +44,7 @@
 #![deny(unsafe_code)]
 
 mod auto;
+mod backward;
 mod call;
 mod data_gradient;
 mod desc;
@@ -57,6 +58,7 @@ pub mod naive;
 mod out;
 mod plan;
 mod pool;
+mod pool_grad;
 mod reading;
 mod run;
 mod scalar;
@@ -65,6 +67,7 @@ mod weight_grad_lanes;
 mod winograd;
 mod workspace;
 
+pub use backward::Backward;
 pub use call::{Epilogue, PackedWeights};
 pub use desc::{Algorithm, Conv2d, Numerics, Options, Update};
 pub use error::ConvError;

@@ -7,7 +7,7 @@ mod common;
 use std::alloc::System;
 
 use common::{Case, all_options, large_cases, run, try_options};
-use conv::{Algorithm, Conv2d, Epilogue, KernelSet, Update, Workspace};
+use conv::{Algorithm, Backward, Conv2d, Epilogue, KernelSet, Update, Workspace};
 use im2col::Window;
 use rayon::ThreadPoolBuilder;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, Stats, StatsAlloc};
@@ -65,6 +65,16 @@ fn no_call_after_the_first_allocates() {
                     // Folding columns is the baseline: its products come from elsewhere.
                     if plan.backward_data_algorithm() != Algorithm::Im2colGemm {
                         plan.backward_data_into(w, inputs.dy.view(), dx.view_mut(), &mut workspace)
+                            .expect("it fits");
+                    }
+                    let baseline = Algorithm::Im2colGemm;
+                    let ways = [plan.backward_weights_algorithm(), plan.backward_data_algorithm()];
+                    if !ways.contains(&baseline) {
+                        let (dy, update) = (inputs.dy.view(), Update::default());
+                        // Any tensor of its shape will do for the output of the ReLU.
+                        let given = Backward { x, w, dy, relu: Some(dy), update };
+                        let (dx, dw, db) = (dx.view_mut(), dw.view_mut(), Some(&mut db[..]));
+                        plan.backward_into(&given, Some(dx), dw, db, &mut workspace)
                             .expect("it fits");
                     }
                     let (y, relu) = (y.view_mut(), Epilogue::Relu);

@@ -20,6 +20,7 @@ mod mirror;
 mod neon;
 mod pack;
 mod pool;
+mod relu_grad;
 mod scalar;
 mod set;
 mod vector;
@@ -34,6 +35,7 @@ pub use fma::{FmaBurst, fma_burst};
 pub(crate) use mirror::{MAX_MIRRORED_LEN, Mirror};
 pub(crate) use pack::Pack;
 pub(crate) use pool::Pool;
+pub(crate) use relu_grad::{ReluGrad, Unpool};
 pub(crate) use set::HasKernels;
 pub use set::KernelSet;
 pub(crate) use weight_grad::{Gather, Panel, WeightGrad};
@@ -50,6 +52,8 @@ pub struct Kernels<T: 'static> {
     pack: unsafe fn(&mut Pack<'_, T>),
     pack_mirrored: unsafe fn(&mut Mirror<'_, T>),
     pool: unsafe fn(&mut Pool<'_, T>),
+    relu_grad: unsafe fn(&mut ReluGrad<'_, T>),
+    unpool: unsafe fn(&mut Unpool<'_, T>),
     /// How many output channels are summed at a time with pixels in the lanes.
     pub(crate) lanes_rows: usize,
     sum_lanes: unsafe fn(&mut lanes::Lanes<'_, T>),
@@ -207,6 +211,7 @@ macro_rules! table {
             use super::pool::{self, Pool};
             use super::{lanes, winograd};
             use super::vector::Vector;
+            use super::relu_grad::{self, ReluGrad, Unpool};
             use super::{Gather, Panel, PlaneGrad, WeightGrad, weight_grad, weight_grad_lanes};
             use super::{KernelSet, Kernels, WinogradForm};
 
@@ -414,6 +419,8 @@ macro_rules! table {
                 pack,
                 pack_mirrored,
                 pool,
+                relu_grad,
+                unpool,
                 lanes_rows: $rows,
                 sum_lanes,
                 sum_plane,

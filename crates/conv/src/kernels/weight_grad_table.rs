@@ -46,7 +46,24 @@ macro_rules! weight_grads {
         $(#[$feature])?
         unsafe fn grad_panel(args: &mut Panel<'_, $elem>) {
             // SAFETY: as above.
-            unsafe { weight_grad::panel::<$vector>(args) }
+            unsafe {
+                match args.relu.is_empty() {
+                    true => weight_grad::panel::<$vector, false>(args),
+                    false => weight_grad::panel::<$vector, true>(args),
+                }
+            }
+        }
+
+        $(#[$feature])?
+        unsafe fn relu_grad(args: &mut ReluGrad<'_, $elem>) {
+            // SAFETY: as above.
+            unsafe { relu_grad::relu_grad::<$vector>(args) }
+        }
+
+        $(#[$feature])?
+        unsafe fn unpool(args: &mut Unpool<'_, $elem>) {
+            // SAFETY: as above.
+            unsafe { relu_grad::unpool::<$vector>(args) }
         }
 
         $(#[$feature])?
