@@ -56,12 +56,12 @@ const LAYOUTS: [(Layout, &str); 2] =
 /// Something to time.
 struct Subject<'a> {
     name: String,
-    run: Box<dyn Fn(&mut Buffers) + Sync + 'a>,
+    run: Box<dyn Fn(&mut Buffers) + Send + Send + Sync + 'a>,
     times: Vec<Duration>,
 }
 
 impl<'a> Subject<'a> {
-    fn new(name: impl Into<String>, run: impl Fn(&mut Buffers) + Sync + 'a) -> Self {
+    fn new(name: impl Into<String>, run: impl Fn(&mut Buffers) + Send + Sync + 'a) -> Self {
         Self { name: name.into(), run: Box::new(run), times: Vec::new() }
     }
 }

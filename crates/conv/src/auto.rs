@@ -115,3 +115,15 @@ pub(crate) fn winograd_gradient(plan: &Conv2dPlan) -> bool {
     winograd::gradient_form(plan)
         .is_some_and(|form| winograd::gain(plan.group_geometry(), form, group_oc) > WINOGRAD_GAIN)
 }
+
+/// So few taps, over rows so wide, are summed faster with pixels in the lanes, because nothing is
+/// transposed: on AVX-512, whose registers hold the sums of nine taps of three output channels.
+const FEW_TAPS: usize = 32;
+const WIDE_ROWS: usize = 64;
+
+/// Whether gradients by the weights are summed with pixels in the lanes, however many output channels
+/// there are.
+pub(crate) fn lanes_gradient(plan: &Conv2dPlan) -> bool {
+    let g = plan.group_geometry();
+    plan.kernel_set() == KernelSet::Avx512 && g.patch_len() <= FEW_TAPS && g.out_w() >= WIDE_ROWS
+}

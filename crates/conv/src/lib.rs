@@ -45,6 +45,7 @@
 
 mod affine;
 mod auto;
+mod backward;
 mod call;
 mod data_gradient;
 mod desc;
@@ -58,6 +59,7 @@ pub mod naive;
 mod out;
 mod plan;
 mod pool;
+mod pool_grad;
 mod reading;
 mod run;
 mod scalar;
@@ -67,6 +69,7 @@ mod winograd;
 mod workspace;
 
 pub use affine::Affine;
+pub use backward::Backward;
 pub use call::{Epilogue, PackedWeights};
 pub use desc::{Algorithm, Conv2d, Numerics, Options, Update};
 pub use error::ConvError;

@@ -18,10 +18,7 @@ use crate::{
     Algorithm, Conv2d, ConvError, ConvScalar, Epilogue, KernelSet, Options, PackedWeights, Update,
     Workspace,
 };
-use crate::{
-    auto, data_gradient, direct, im2col_gemm, lanes, naive, weight_grad, weight_grad_lanes,
-    winograd,
-};
+use crate::{auto, direct, im2col_gemm, lanes, weight_grad, winograd};
 use mirror::DataGradient;
 pub(crate) use mirror::{MAX_PHASES, Phases};
 
@@ -328,13 +325,7 @@ impl Conv2dPlan {
         check(OPERATION, "the weight", w.shape(), self.weight_shape)?;
         check(OPERATION, "dy", dy.shape(), self.output_shape(n)?)?;
         check(OPERATION, "dx", dx.shape(), self.input_shape(n)?)?;
-        match self.data_gradient_for::<T>() {
-            DataGradient::Naive => naive::backward_data(self, w, dy, dx),
-            DataGradient::Im2colGemm => im2col_gemm::backward_data(self, w, dy, dx, workspace),
-            DataGradient::Phases(asked) => {
-                data_gradient::run(self, asked, w, dy, dx, workspace);
-            }
-        }
+        self.data_gradient(w, dy, dx, workspace);
         Ok(())
     }
 
@@ -356,27 +347,9 @@ impl Conv2dPlan {
         workspace: &mut Workspace<T>,
     ) -> Result<(), ConvError> {
         const OPERATION: &str = "conv2d backward_weights";
-        let n = x.shape().n();
-        check(OPERATION, "the input", x.shape(), self.input_shape(n)?)?;
-        check(OPERATION, "dy", dy.shape(), self.output_shape(n)?)?;
-        check(OPERATION, "dw", dw.shape(), self.weight_shape)?;
-        self.check_bias(OPERATION, "db", db.as_deref().map(<[T]>::len))?;
-        let gradients = Gradients { x, dy, update };
-        match self.weight_gradient_for::<T>() {
-            Algorithm::Naive => naive::backward_weights(self, x, dy, dw, db, update),
-            Algorithm::Winograd if n > 0 && winograd::gradient_pays::<T>(self, n) => {
-                winograd::backward_weights(self, &gradients, dw, db, workspace);
-            }
-            Algorithm::Direct | Algorithm::Winograd if n > 0 => {
-                weight_grad::backward_weights(self, &gradients, dw, db, workspace);
-            }
-            Algorithm::Depthwise if n > 0 => {
-                weight_grad_lanes::backward_weights(self, &gradients, dw, db, workspace);
-            }
-            _ => {
-                im2col_gemm::backward_weights(self, x, dy, dw, db, update, workspace);
-            }
-        }
+        self.check_weight_gradients(OPERATION, x, dy, dw.shape(), db.as_deref())?;
+        let gradients = Gradients { x, dy, relu: None, update };
+        self.weight_gradients(&gradients, dw, db, workspace);
         Ok(())
     }
 

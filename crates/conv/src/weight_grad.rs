@@ -43,6 +43,8 @@ const FEW_OUT_CHANNELS: usize = 4;
 pub(crate) struct Gradients<'a, T> {
     pub(crate) x: View4<'a, T>,
     pub(crate) dy: View4<'a, T>,
+    /// What a ReLU has put out, where gradients count only where it is active.
+    pub(crate) relu: Option<View4<'a, T>>,
     pub(crate) update: Update,
 }
 
@@ -60,6 +62,7 @@ pub(crate) fn choose(plan: &Conv2dPlan) -> Algorithm {
         Algorithm::Auto if group_oc <= FEW_OUT_CHANNELS && lanes::fits(g) => Algorithm::Depthwise,
         Algorithm::Winograd if winograd::gradient_form(plan).is_some() => Algorithm::Winograd,
         Algorithm::Auto if auto::winograd_gradient(plan) => Algorithm::Winograd,
+        Algorithm::Auto if auto::lanes_gradient(plan) => Algorithm::Depthwise,
         _ if direct::fits(g) => Algorithm::Direct,
         _ => Algorithm::Im2colGemm,
     };
@@ -105,6 +108,15 @@ struct Layout<'a, T: 'static> {
 struct Pixels {
     images: Range<usize>,
     rows: Range<usize>,
+}
+
+impl<'a, T: ConvScalar> Gradients<'a, T> {
+    /// Of an image, the gradients by the outputs from one on and what the ReLU has put out there, or
+    /// nothing where there is none.
+    pub(crate) fn outputs(&self, image: usize, first: usize) -> (&'a [T], &'a [T]) {
+        let relu = self.relu.map_or(&[][..], |y| &y.image(image)[first..]);
+        (&self.dy.image(image)[first..], relu)
+    }
 }
 
 impl<'a, T: ConvScalar> Layout<'a, T> {
@@ -254,8 +266,10 @@ impl<T: ConvScalar> Part<'_, T> {
             let len = rows * cols;
             for (image, panel) in pixels.images.clone().zip(panel.chunks_exact_mut(len * width)) {
                 let at = first_channel * g.out_plane_len() + pixels.rows.start * g.out_w();
+                let (dy, relu) = self.gradients.outputs(image, at);
                 kernels.grad_panel(Panel {
-                    dy: &self.gradients.dy.image(image)[at..],
+                    dy,
+                    relu,
                     channel_stride: g.out_plane_len(),
                     pixels: len,
                     out_channels,

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use tensor4::ViewMut4;
 
 use crate::kernels::lanes::{MARGIN, Plane, PlaneWeights};
-use crate::kernels::{Kernels, PlaneGrad};
+use crate::kernels::{Kernels, PlaneGrad, ReluGrad};
 use crate::lanes::{MAX_TAPS, reads_planes};
 use crate::reading::Reading;
 use crate::weight_grad::{Gradients, add_up};
@@ -17,7 +17,7 @@ use crate::{Conv2dPlan, ConvScalar, Update, Workspace};
 
 /// How many elements of input are summed over at a time, about: a quarter of a first-level cache,
 /// of which some is left to the gradients.
-const BAND_LEN: usize = 1 << 12;
+const BAND_LEN: usize = 1 << 14;
 
 /// How many pixels are summed at a time, about a thousand in each lane.
 const PIXELS: usize = 1 << 13;
@@ -77,15 +77,27 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
         (band / self.bands(), first..end)
     }
 
-    /// Elements of scratch memory for each thread, and shared, for a batch of `n`.
-    fn workspace_len(&self, n: usize) -> (usize, usize) {
+    /// Elements of the copied input, or where planes are read in place, of a row of 0.
+    fn band_len(&self) -> usize {
         let g = self.plan.group_geometry();
-        // Where planes are read in place, a row of 0.
-        let own = match self.planes {
+        match self.planes {
             true => g.in_w() + 2 * MARGIN,
             false => self.reading.band_len(self.rows, g.in_c()),
-        };
-        (own, self.segments(n) * self.plan.desc().groups * self.part_len())
+        }
+    }
+
+    /// Elements of gradients that are copied at a time behind a ReLU.
+    fn masked_len(&self) -> usize {
+        let g = self.plan.group_geometry();
+        match self.planes {
+            true => g.out_plane_len(),
+            false => self.kernels.plane_grad_channels.min(self.group_oc) * self.rows * g.out_w(),
+        }
+    }
+
+    /// Elements of scratch memory for each thread, and shared, for a batch of `n`.
+    fn workspace_len(&self, n: usize) -> (usize, usize) {
+        (self.band_len(), self.segments(n) * self.plan.desc().groups * self.part_len())
     }
 }
 
@@ -95,6 +107,11 @@ pub(crate) fn workspace_len<T: ConvScalar>(
     kernels: &'static Kernels<T>,
 ) -> (usize, usize) {
     Layout::new(plan, kernels).workspace_len(usize::MAX)
+}
+
+/// Elements of scratch memory that each thread takes more behind a ReLU.
+pub(crate) fn masked_len<T: ConvScalar>(plan: &Conv2dPlan, kernels: &'static Kernels<T>) -> usize {
+    Layout::new(plan, kernels).masked_len()
 }
 
 pub(crate) fn backward_weights<T: ConvScalar>(
@@ -107,7 +124,8 @@ pub(crate) fn backward_weights<T: ConvScalar>(
     let layout = &Layout::new(plan, plan.kernels());
     let n = gradients.x.shape().n();
     let (own, shared) = layout.workspace_len(n);
-    let scratch = workspace.prepare(own, shared);
+    let masked = if gradients.relu.is_some() { layout.masked_len() } else { 0 };
+    let scratch = workspace.prepare(own + masked, shared);
     let window = plan.group_geometry().window();
     let mut taps = [0; MAX_TAPS];
     let taps = &mut taps[..window.kernel_h * window.kernel_w];
@@ -150,9 +168,10 @@ fn add<T: ConvScalar>(
     gradients: &Gradients<'_, T>,
     (group, taps): (usize, &[usize]),
     bands: Range<usize>,
-    band: &mut [T],
+    scratch: &mut [T],
     sums: &mut [T],
 ) {
+    let (band, masked) = scratch.split_at_mut(layout.band_len());
     let (g, reading) = (layout.plan.group_geometry(), &layout.reading);
     let plane_len = g.out_plane_len();
     sums.fill(T::ZERO);
@@ -166,20 +185,42 @@ fn add<T: ConvScalar>(
         } else {
             &x[rows.start * reading.row_stride()..]
         };
-        for oc in 0..layout.group_oc {
-            let channel = group * layout.group_oc + oc;
-            let dy = &gradients.dy.image(image)[channel * plane_len..][..plane_len];
-            let dy = &dy[rows.start * g.out_w()..rows.end * g.out_w()];
+        let blocks = layout.group_oc.div_ceil(layout.kernels.plane_grad_channels);
+        let channels =
+            |block| block * layout.group_oc / blocks..(block + 1) * layout.group_oc / blocks;
+        for block in 0..blocks {
+            let channels = channels(block);
+            let first = group * layout.group_oc + channels.start;
+            let at = first * plane_len + rows.start * g.out_w();
+            let (mut dy, relu) = gradients.outputs(image, at);
+            let mut dy_stride = plane_len;
+            if !relu.is_empty() {
+                dy_stride = rows.len() * g.out_w();
+                for (r, to) in masked.chunks_exact_mut(dy_stride).take(channels.len()).enumerate() {
+                    let from = r * plane_len..r * plane_len + dy_stride;
+                    let (dy, y) = (&dy[from.clone()], &relu[from]);
+                    layout.kernels.relu_grad(ReluGrad { dy, y, to });
+                }
+                dy = masked;
+            }
             for ic in 0..g.in_c() {
                 layout.kernels.plane_grad(PlaneGrad {
                     x: &x[ic * reading.channel_stride(rows.len())..],
                     row_stride: reading.row_stride(),
                     taps,
                     dy,
+                    dy_stride,
+                    out_channels: channels.len(),
                     rows: rows.len(),
                     cols: g.out_w(),
-                    sums: &mut dw[(oc * g.in_c() + ic) * taps.len()..][..taps.len()],
-                    bias: (ic == 0).then_some(&mut db[oc]),
+                    ahead: match block + 1 < blocks {
+                        true => channels.len() * plane_len,
+                        false => rows.len() * g.out_w(),
+                    },
+                    first_ahead: ic,
+                    sums: &mut dw[(channels.start * g.in_c() + ic) * taps.len()..],
+                    sums_stride: g.patch_len(),
+                    bias: (ic == 0).then_some(&mut db[channels.clone()]),
                 });
             }
         }
@@ -192,9 +233,10 @@ fn add_planes<T: ConvScalar>(
     gradients: &Gradients<'_, T>,
     group: usize,
     bands: Range<usize>,
-    zeros: &mut [T],
+    scratch: &mut [T],
     sums: &mut [T],
 ) {
+    let (zeros, masked) = scratch.split_at_mut(layout.band_len());
     let (g, x) = (layout.plan.group_geometry(), gradients.x);
     let (window, plane_len, taps) = (g.window(), g.out_plane_len(), g.patch_len());
     zeros.fill(T::ZERO);
@@ -204,6 +246,13 @@ fn add_planes<T: ConvScalar>(
         let (image, rows) = layout.band(i);
         for (oc, (dw, db)) in dw.chunks_exact_mut(taps).zip(&mut *db).enumerate() {
             let channel = group * layout.group_oc + oc;
+            let (mut dy, relu) = gradients.outputs(image, channel * plane_len);
+            if !relu.is_empty() {
+                let range = rows.start * g.out_w()..rows.end * g.out_w();
+                let (from, y) = (&dy[range.clone()], &relu[range.clone()]);
+                layout.kernels.relu_grad(ReluGrad { dy: from, y, to: &mut masked[range] });
+                dy = masked;
+            }
             layout.kernels.plane_weights(PlaneWeights {
                 plane: Plane {
                     x: x.data(),
@@ -222,7 +271,7 @@ fn add_planes<T: ConvScalar>(
                     out_w: g.out_w(),
                     relu: false,
                 },
-                dy: &gradients.dy.image(image)[channel * plane_len..][..plane_len],
+                dy: &dy[..plane_len],
                 first: rows.start,
                 rows: rows.len(),
                 sums: dw,

@@ -17,6 +17,8 @@ pub struct Workspace<T> {
     shared: Aligned<T>,
     /// An output that is yet to be pooled, or phases of a gradient that are yet to be put together.
     interim: Aligned<T>,
+    /// Gradients by outputs of which a ReLU has left some.
+    masked: Aligned<T>,
 }
 
 impl<T: ConvScalar> Workspace<T> {
@@ -26,14 +28,20 @@ impl<T: ConvScalar> Workspace<T> {
     /// An empty workspace.
     #[must_use]
     pub fn new() -> Self {
-        Self { columns: Mutex::default(), shared: Aligned::new(), interim: Aligned::new() }
+        Self {
+            columns: Mutex::default(),
+            shared: Aligned::new(),
+            interim: Aligned::new(),
+            masked: Aligned::new(),
+        }
     }
 
     /// The memory held, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let columns: usize = lock(&self.columns).iter().map(|buffer| buffer.data.capacity()).sum();
-        let others = self.shared.data.capacity() + self.interim.data.capacity();
+        let others = [&self.shared, &self.interim, &self.masked];
+        let others: usize = others.map(|buffer| buffer.data.capacity()).iter().sum();
         (columns + others) * size_of::<T>()
     }
 
@@ -43,6 +51,13 @@ impl<T: ConvScalar> Workspace<T> {
         let mut interim = std::mem::replace(&mut self.interim, Aligned::new());
         f(interim.get(len), self);
         self.interim = interim;
+    }
+
+    /// As [`with_interim`](Self::with_interim), for gradients by outputs of which a ReLU has left some.
+    pub(crate) fn with_masked(&mut self, len: usize, f: impl FnOnce(&mut [T], &mut Self)) {
+        let mut masked = std::mem::replace(&mut self.masked, Aligned::new());
+        f(masked.get(len), self);
+        self.masked = masked;
     }
 
     /// Scratch for one call: a buffer of `columns` elements for each thread of the current pool,

@@ -8,7 +8,7 @@ use std::alloc::System;
 use std::collections::BTreeSet;
 
 use common::{Case, all_options, large_cases, run, try_options, weights};
-use conv::{Algorithm, Conv2d, Conv2dPlan, Epilogue, KernelSet, Update, Workspace};
+use conv::{Algorithm, Backward, Conv2d, Conv2dPlan, Epilogue, KernelSet, Update, Workspace};
 use im2col::Window;
 use rayon::ThreadPoolBuilder;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, Stats, StatsAlloc};
@@ -70,6 +70,11 @@ fn check(name: &str, case: &Case, plan: &Conv2dPlan) {
         }
         plan.forward_into(x, w, bias, out.y.view_mut(), &mut workspace).expect("it fits");
         plan.backward_data_into(w, dy, out.dx.view_mut(), &mut workspace).expect("it fits");
+        // Any tensor of its shape will do for the output of the ReLU.
+        let given = Backward { x, w, dy, relu: Some(dy), update: Update::Overwrite };
+        let (dx, dw) = (out.dx.view_mut(), out.dw.view_mut());
+        plan.backward_into(&given, Some(dx), dw, Some(&mut out.db), &mut workspace)
+            .expect("it fits");
         let (y, relu) = (out.y.view_mut(), Epilogue::Relu);
         plan.forward_packed_into(x, &packed, bias, relu, y, &mut workspace).expect("it fits");
         let Ok(shape) = plan.pooled_shape(case.n) else { return };

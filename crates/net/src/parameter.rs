@@ -93,9 +93,15 @@ impl<T: NetScalar> Parameter<T> {
     /// The gradient, to be written by a backward pass; its shape stays.
     #[must_use]
     pub fn grad_mut(&mut self) -> &mut Tensor4<T> {
+        self.value_and_grad_mut().1
+    }
+
+    /// The value to be read, beside the gradient to be written.
+    #[must_use]
+    pub fn value_and_grad_mut(&mut self) -> (&Tensor4<T>, &mut Tensor4<T>) {
         let Self { value, grad, .. } = self;
         grad.get_or_init(|| Tensor4::zeros(value.shape()));
-        grad.get_mut().expect("it was made just now")
+        (value, grad.get_mut().expect("it was made just now"))
     }
 
     /// The value to be changed, beside the gradient to be read.

@@ -218,6 +218,36 @@ impl Vector for F32x8 {
     }
 
     #[inline(always)]
+    unsafe fn load_bytes(p: *const u8, count: usize) -> Self {
+        let mut bytes = [0; 8];
+        // SAFETY: the caller guarantees AVX2 and `count` readable bytes, at most 8; no other is read.
+        unsafe {
+            if count == 8 {
+                bytes = p.cast::<[u8; 8]>().read_unaligned();
+            } else {
+                bytes.as_mut_ptr().copy_from_nonoverlapping(p, count);
+            }
+            let bytes = _mm_cvtsi64_si128(i64::from_ne_bytes(bytes));
+            Self(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn where_active(self, y: Self) -> Self {
+        // SAFETY: the caller guarantees AVX2.
+        unsafe {
+            let active = _mm256_cmp_ps::<_CMP_NLE_UQ>(y.0, _mm256_setzero_ps());
+            Self(_mm256_and_ps(self.0, active))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn where_equal(self, a: Self, b: Self) -> Self {
+        // SAFETY: the caller guarantees AVX2.
+        unsafe { Self(_mm256_and_ps(self.0, _mm256_cmp_ps::<_CMP_EQ_OQ>(a.0, b.0))) }
+    }
+
+    #[inline(always)]
     unsafe fn store_bytes(self, p: *mut u8, count: usize) {
         // SAFETY: the caller guarantees AVX2 and `count` writable bytes, at most 8; no other is written.
         unsafe {

@@ -267,6 +267,31 @@ impl Vector for F32x16 {
     }
 
     #[inline(always)]
+    unsafe fn load_bytes(p: *const u8, count: usize) -> Self {
+        // SAFETY: the caller guarantees AVX-512 with F, BW and VL, which the table asks for, and `count`
+        // readable bytes; lanes that are masked off are not read.
+        unsafe {
+            let bytes = _mm_maskz_loadu_epi8(first(count), p.cast());
+            Self(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn where_active(self, y: Self) -> Self {
+        // SAFETY: the caller guarantees AVX-512F.
+        unsafe {
+            let active = _mm512_cmp_ps_mask::<_CMP_NLE_UQ>(y.0, _mm512_setzero_ps());
+            Self(_mm512_maskz_mov_ps(active, self.0))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn where_equal(self, a: Self, b: Self) -> Self {
+        // SAFETY: the caller guarantees AVX-512F.
+        unsafe { Self(_mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_EQ_OQ>(a.0, b.0), self.0)) }
+    }
+
+    #[inline(always)]
     fn prefetch(p: *const f32) {
         // SAFETY: a prefetch reads nothing that the program sees, and does not fault; SSE is part
         // of x86-64.

@@ -23,6 +23,7 @@ mod mirror;
 mod neon;
 mod pack;
 mod pool;
+mod relu_grad;
 mod scalar;
 mod set;
 mod vector;
@@ -37,6 +38,8 @@ pub use fma::{FmaBurst, fma_burst};
 pub(crate) use mirror::{MAX_MIRRORED_LEN, Mirror};
 pub(crate) use pack::Pack;
 pub(crate) use pool::Pool;
+pub(crate) use relu_grad::{ReluGrad, Unpool};
+pub(crate) use set::HasKernels;
 pub use set::KernelSet;
 pub(crate) use weight_grad::{Gather, Panel, WeightGrad};
 pub(crate) use weight_grad_lanes::PlaneGrad;
@@ -52,6 +55,8 @@ pub struct Kernels<T: 'static> {
     pack: unsafe fn(&mut Pack<'_, T>),
     pack_mirrored: unsafe fn(&mut Mirror<'_, T>),
     pool: unsafe fn(&mut Pool<'_, T>),
+    relu_grad: unsafe fn(&mut ReluGrad<'_, T>),
+    unpool: unsafe fn(&mut Unpool<'_, T>),
     /// How many output channels are summed at a time with pixels in the lanes.
     pub(crate) lanes_rows: usize,
     sum_lanes: unsafe fn(&mut lanes::Lanes<'_, T>),
@@ -62,6 +67,8 @@ pub struct Kernels<T: 'static> {
     weight_grad: unsafe fn(&mut WeightGrad<'_, T>),
     grad_panel: unsafe fn(&mut Panel<'_, T>),
     grad_gather: unsafe fn(&mut Gather<'_, T>),
+    /// How many output channels are summed at a time there, at most.
+    pub(crate) plane_grad_channels: usize,
     plane_grad: unsafe fn(&mut PlaneGrad<'_, T>),
     plane_weights: unsafe fn(&mut lanes::PlaneWeights<'_, T>),
     winograd_product: unsafe fn(&mut winograd::Product<'_, T>),
@@ -207,6 +214,7 @@ macro_rules! table {
             use super::pool::{self, Pool};
             use super::{lanes, winograd};
             use super::vector::Vector;
+            use super::relu_grad::{self, ReluGrad, Unpool};
             use super::{Gather, Panel, PlaneGrad, WeightGrad, weight_grad, weight_grad_lanes};
             use super::{KernelSet, Kernels, WinogradForm};
 
@@ -414,6 +422,8 @@ macro_rules! table {
                 pack,
                 pack_mirrored,
                 pool,
+                relu_grad,
+                unpool,
                 lanes_rows: $rows,
                 sum_lanes,
                 sum_plane,
@@ -422,6 +432,7 @@ macro_rules! table {
                 weight_grad,
                 grad_panel,
                 grad_gather,
+                plane_grad_channels: GRAD_CHANNELS,
                 plane_grad,
                 plane_weights,
                 winograd_product,
@@ -468,33 +479,3 @@ table!(scalar_f32, Scalar, f32, super::scalar::Four<f32>, 4,
 table!(scalar_f64, Scalar, f64, super::scalar::Four<f64>, 4,
     1: [1 2 3 4], 2: [1 2 | 1 2], 4: [1 | 1],
     grad: [1 1 1, 4 1 1, 1 2 1, 2 2 1, 1 3 1, 1 4 1]);
-
-/// The table of an instruction set, if the CPU has it. What a set does not have for f64 runs on
-/// the portable kernels.
-pub trait HasKernels: Sized + 'static {
-    /// The table.
-    fn kernels(set: KernelSet) -> Option<&'static Kernels<Self>>;
-}
-
-impl HasKernels for f32 {
-    fn kernels(set: KernelSet) -> Option<&'static Kernels<Self>> {
-        if !set.is_available() {
-            return None;
-        }
-        match set {
-            #[cfg(target_arch = "x86_64")]
-            KernelSet::Avx512 => Some(&avx512_f32::TABLE),
-            #[cfg(target_arch = "x86_64")]
-            KernelSet::Avx2 => Some(&avx2_f32::TABLE),
-            #[cfg(target_arch = "aarch64")]
-            KernelSet::Neon => Some(&neon_f32::TABLE),
-            _ => Some(&scalar_f32::TABLE),
-        }
-    }
-}
-
-impl HasKernels for f64 {
-    fn kernels(set: KernelSet) -> Option<&'static Kernels<Self>> {
-        set.is_available().then_some(&scalar_f64::TABLE)
-    }
-}

@@ -194,6 +194,24 @@ impl Vector for F32x4 {
     }
 
     #[inline(always)]
+    unsafe fn where_active(self, y: Self) -> Self {
+        // SAFETY: the caller guarantees NEON.
+        unsafe {
+            let passive = vcleq_f32(y.0, vdupq_n_f32(0.0));
+            Self(vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(self.0), passive)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn where_equal(self, a: Self, b: Self) -> Self {
+        // SAFETY: the caller guarantees NEON.
+        unsafe {
+            let kept = vandq_u32(vreinterpretq_u32_f32(self.0), vceqq_f32(a.0, b.0));
+            Self(vreinterpretq_f32_u32(kept))
+        }
+    }
+
+    #[inline(always)]
     unsafe fn store_bytes(self, p: *mut u8, count: usize) {
         // SAFETY: the caller guarantees NEON and `count` writable bytes; no other is written.
         unsafe {

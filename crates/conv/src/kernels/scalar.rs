@@ -164,6 +164,16 @@ impl<T: ConvScalar> Vector for Four<T> {
     }
 
     #[inline(always)]
+    unsafe fn where_active(self, y: Self) -> Self {
+        self.zip(y, |x, y| if y <= T::ZERO { T::ZERO } else { x })
+    }
+
+    #[inline(always)]
+    unsafe fn where_equal(self, a: Self, b: Self) -> Self {
+        Self(std::array::from_fn(|i| if a.0[i] == b.0[i] { self.0[i] } else { T::ZERO }))
+    }
+
+    #[inline(always)]
     unsafe fn store_bytes(self, p: *mut u8, count: usize) {
         for (i, x) in self.0.iter().enumerate().take(count) {
             // SAFETY: the caller guarantees `count` writable bytes.

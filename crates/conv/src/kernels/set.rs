@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::OnceLock;
 
+use super::Kernels;
 use crate::ConvError;
 
 /// The environment variable that forces an instruction set.
@@ -98,5 +99,35 @@ impl KernelSet {
 impl fmt::Display for KernelSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
+    }
+}
+
+/// The table of an instruction set, if the CPU has it. What a set does not have for f64 runs on
+/// the portable kernels.
+pub trait HasKernels: Sized + 'static {
+    /// The table.
+    fn kernels(set: KernelSet) -> Option<&'static Kernels<Self>>;
+}
+
+impl HasKernels for f32 {
+    fn kernels(set: KernelSet) -> Option<&'static Kernels<Self>> {
+        if !set.is_available() {
+            return None;
+        }
+        match set {
+            #[cfg(target_arch = "x86_64")]
+            KernelSet::Avx512 => Some(&super::avx512_f32::TABLE),
+            #[cfg(target_arch = "x86_64")]
+            KernelSet::Avx2 => Some(&super::avx2_f32::TABLE),
+            #[cfg(target_arch = "aarch64")]
+            KernelSet::Neon => Some(&super::neon_f32::TABLE),
+            _ => Some(&super::scalar_f32::TABLE),
+        }
+    }
+}
+
+impl HasKernels for f64 {
+    fn kernels(set: KernelSet) -> Option<&'static Kernels<Self>> {
+        set.is_available().then_some(&super::scalar_f64::TABLE)
     }
 }

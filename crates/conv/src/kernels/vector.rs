@@ -1,5 +1,7 @@
 //! What the kernels need of a vector register.
 
+use tensor4::Scalar;
+
 use crate::ConvScalar;
 
 /// The most elements of a register.
@@ -153,6 +155,22 @@ pub(crate) trait Vector: Copy {
     /// Writes `p..p + count` from the first lanes, which hold whole numbers from 0 to 127; `count <=
     /// LANES`.
     unsafe fn store_bytes(self, p: *mut u8, count: usize);
+    /// The bytes at `p..p + count` as numbers, 0 in the lanes beyond; `count <= LANES`.
+    #[inline(always)]
+    unsafe fn load_bytes(p: *const u8, count: usize) -> Self {
+        let mut lanes = [Self::Elem::default(); MAX_LANES];
+        // SAFETY: that of the caller; the array has `MAX_LANES` elements.
+        unsafe {
+            for (i, lane) in lanes.iter_mut().enumerate().take(count) {
+                *lane = Self::Elem::from_usize(usize::from(*p.add(i)));
+            }
+            Self::load(lanes.as_ptr())
+        }
+    }
+    /// The lanes in which `y` is above 0 or NaN, 0 in the others.
+    unsafe fn where_active(self, y: Self) -> Self;
+    /// The lanes in which `a` equals `b`, 0 in the others.
+    unsafe fn where_equal(self, a: Self, b: Self) -> Self;
     /// The sum of all lanes, by halves.
     #[inline(always)]
     unsafe fn total(self) -> Self::Elem {

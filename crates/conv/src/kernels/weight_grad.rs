@@ -6,6 +6,7 @@
 use std::array::from_fn;
 
 use super::vector::Vector;
+use super::weight_grad_lanes::totals;
 use super::{Kernels, PlaneGrad, lanes};
 
 /// Pixels of a row that are summed between two checks of its end.
@@ -42,7 +43,7 @@ impl<T> Kernels<T> {
 
     /// Sums gradients by weights, with pixels in the lanes.
     pub(crate) fn plane_grad(&self, mut args: PlaneGrad<'_, T>) {
-        args.check();
+        args.check(self.plane_grad_channels);
         // SAFETY: as above.
         unsafe { (self.plane_grad)(&mut args) }
     }
@@ -254,6 +255,9 @@ unsafe fn pixel<V: Vector, const A: usize, const B: usize, const N: usize>(
 pub(crate) struct Panel<'a, T> {
     /// The gradients: `pixels` of each output channel, channels `channel_stride` apart.
     pub(crate) dy: &'a [T],
+    /// What a ReLU has put out, where the gradients count only where it is active: laid out as `dy`; else
+    /// empty.
+    pub(crate) relu: &'a [T],
     pub(crate) channel_stride: usize,
     pub(crate) pixels: usize,
     pub(crate) out_channels: usize,
@@ -270,7 +274,8 @@ impl<T> Panel<'_, T> {
     pub(crate) fn check(&self, lanes: usize) {
         assert!(self.width.is_multiple_of(lanes) && self.out_channels <= self.width);
         if self.out_channels > 0 {
-            assert!(self.dy.len() >= (self.out_channels - 1) * self.channel_stride + self.pixels);
+            let len = (self.out_channels - 1) * self.channel_stride + self.pixels;
+            assert!(self.dy.len() >= len && (self.relu.is_empty() || self.relu.len() >= len));
             assert!(self.pixels <= self.channel_stride || self.out_channels < 2);
         }
         assert!(self.panel.len() >= self.pixels * self.width);
@@ -280,12 +285,13 @@ impl<T> Panel<'_, T> {
 
 /// # Safety
 ///
-/// The CPU has the instruction set of `V`, and [`Panel::check`] has passed.
+/// The CPU has the instruction set of `V`, [`Panel::check`] has passed, and `RELU` says whether there is
+/// one.
 #[inline(always)]
-pub(crate) unsafe fn panel<V: Vector>(args: &mut Panel<'_, V::Elem>) {
+pub(crate) unsafe fn panel<V: Vector, const RELU: bool>(args: &mut Panel<'_, V::Elem>) {
     let (pixels, width) = (args.pixels, args.width);
     // SAFETY: the caller guarantees the CPU. Channel `first + r` exists where it is below `out_channels`,
-    // and of its pixels `count` are read from `pixel` on; `count` rows of `LANES` elements are written,
+    // and of its pixels `count` are read from `pixel` on, of `relu` as of `dy`; `count` rows of `LANES` elements are written,
     // `pixel + count <= pixels` and `first + LANES <= width`.
     unsafe {
         for first in (0..width).step_by(V::LANES) {
@@ -301,8 +307,17 @@ pub(crate) unsafe fn panel<V: Vector>(args: &mut Panel<'_, V::Elem>) {
                         let p = dy.wrapping_add(r * args.channel_stride);
                         // Hardware does not follow as many channels as there are lanes.
                         V::prefetch(p.wrapping_add(PIXELS_AHEAD));
-                        rows[r] =
-                            if count == V::LANES { V::load(p) } else { V::load_first(p, count) };
+                        let load = |p| match count == V::LANES {
+                            true => V::load(p),
+                            false => V::load_first(p, count),
+                        };
+                        rows[r] = load(p);
+                        if RELU {
+                            let at = first * args.channel_stride + pixel + r * args.channel_stride;
+                            let y = args.relu.as_ptr().wrapping_add(at);
+                            V::prefetch(y.wrapping_add(PIXELS_AHEAD));
+                            rows[r] = rows[r].where_active(load(y));
+                        }
                         sums[r] = sums[r].add(rows[r]);
                     }
                 }
@@ -310,14 +325,8 @@ pub(crate) unsafe fn panel<V: Vector>(args: &mut Panel<'_, V::Elem>) {
                 V::store_transposed(&rows, V::LANES, to, width, count);
             }
             if !args.sums.is_empty() {
-                let mut square = [V::Elem::default(); 256];
-                V::store_transposed(&sums, V::LANES, square.as_mut_ptr(), V::LANES, V::LANES);
                 let to = args.sums.as_mut_ptr().add(first);
-                let mut total = V::load(square.as_ptr());
-                for l in 1..V::LANES {
-                    total = total.add(V::load(square.as_ptr().add(l * V::LANES)));
-                }
-                V::load(to).add(total).store(to);
+                V::load(to).add(totals(&sums)).store(to);
             }
         }
     }

@@ -46,7 +46,24 @@ macro_rules! weight_grads {
         $(#[$feature])?
         unsafe fn grad_panel(args: &mut Panel<'_, $elem>) {
             // SAFETY: as above.
-            unsafe { weight_grad::panel::<$vector>(args) }
+            unsafe {
+                match args.relu.is_empty() {
+                    true => weight_grad::panel::<$vector, false>(args),
+                    false => weight_grad::panel::<$vector, true>(args),
+                }
+            }
+        }
+
+        $(#[$feature])?
+        unsafe fn relu_grad(args: &mut ReluGrad<'_, $elem>) {
+            // SAFETY: as above.
+            unsafe { relu_grad::relu_grad::<$vector>(args) }
+        }
+
+        $(#[$feature])?
+        unsafe fn unpool(args: &mut Unpool<'_, $elem>) {
+            // SAFETY: as above.
+            unsafe { relu_grad::unpool::<$vector>(args) }
         }
 
         $(#[$feature])?
@@ -56,29 +73,58 @@ macro_rules! weight_grads {
         }
 
         $(#[$feature])?
-        unsafe fn grad_taps<const T: usize>(args: &mut PlaneGrad<'_, $elem>, first: usize) {
+        unsafe fn grad_taps<const T: usize, const R: usize>(
+            args: &mut PlaneGrad<'_, $elem>,
+            first: usize,
+        ) {
             // SAFETY: as above.
-            unsafe { weight_grad_lanes::taps::<$vector, T>(args, first) }
+            unsafe { weight_grad_lanes::taps::<$vector, T, R>(args, first) }
         }
 
-        unsafe fn plane_grad(args: &mut PlaneGrad<'_, $elem>) {
+        $(#[$feature])?
+        unsafe fn grad_bias(args: &mut PlaneGrad<'_, $elem>) {
+            // SAFETY: as above.
+            unsafe { weight_grad_lanes::bias::<$vector>(args) }
+        }
+
+        unsafe fn grad_channels<const R: usize>(args: &mut PlaneGrad<'_, $elem>) {
             weight_grad_lanes::for_each_tile(args, |args, first, count| {
                 // SAFETY: as above; the taps exist.
                 unsafe {
                     match count {
-                        1 => grad_taps::<1>(args, first),
-                        2 => grad_taps::<2>(args, first),
-                        3 => grad_taps::<3>(args, first),
-                        4 => grad_taps::<4>(args, first),
-                        5 => grad_taps::<5>(args, first),
-                        6 => grad_taps::<6>(args, first),
-                        7 => grad_taps::<7>(args, first),
-                        8 => grad_taps::<8>(args, first),
-                        9 => grad_taps::<9>(args, first),
+                        1 => grad_taps::<1, R>(args, first),
+                        2 => grad_taps::<2, R>(args, first),
+                        3 => grad_taps::<3, R>(args, first),
+                        4 => grad_taps::<4, R>(args, first),
+                        5 => grad_taps::<5, R>(args, first),
+                        6 => grad_taps::<6, R>(args, first),
+                        7 => grad_taps::<7, R>(args, first),
+                        8 => grad_taps::<8, R>(args, first),
+                        9 => grad_taps::<9, R>(args, first),
                         count => unreachable!("{count} taps at a time"),
                     }
                 }
             });
+        }
+
+        /// Nine taps of so many output channels have a register each.
+        const GRAD_CHANNELS: usize = if <$vector as Vector>::REGISTERS < 32 {
+            1
+        } else {
+            weight_grad_lanes::MAX_CHANNELS
+        };
+
+        unsafe fn plane_grad(args: &mut PlaneGrad<'_, $elem>) {
+            // SAFETY: as above.
+            unsafe {
+                match args.out_channels {
+                    1 => grad_channels::<1>(args),
+                    2 if GRAD_CHANNELS > 1 => grad_channels::<2>(args),
+                    3 if GRAD_CHANNELS > 2 => grad_channels::<3>(args),
+                    channels => unreachable!("{channels} output channels at a time"),
+                }
+                grad_bias(args);
+            }
         }
 
         $(#[$feature])?

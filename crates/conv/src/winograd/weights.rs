@@ -229,9 +229,11 @@ impl<T: ConvScalar> Part<'_, T> {
             let top = segments.iter().map(row).min().unwrap_or(0).min(g.out_h());
             let bottom = segments.iter().map(row).max().unwrap_or(0) + (form.out() - 1) * down + 1;
             let rows = bottom.min(g.out_h()) - top;
-            let image = self.gradients.dy.image(tiles.images.start + segments[0].image);
+            let at = channel * g.out_plane_len() + top * g.out_w();
+            let (dy, relu) = self.gradients.outputs(tiles.images.start + segments[0].image, at);
             layout.kernels.grad_panel(Panel {
-                dy: &image[channel * g.out_plane_len() + top * g.out_w()..],
+                dy,
+                relu,
                 channel_stride: g.out_plane_len(),
                 pixels: rows * g.out_w(),
                 out_channels: width.min(layout.group_oc - first),

@@ -67,10 +67,11 @@ pub(super) fn rectified<T: NetScalar>(x: T) -> T {
     if x < T::ZERO { T::ZERO } else { x }
 }
 
-/// The gradient by the input of ReLU, of whose output it follows: `[y > 0] dy`.
+/// The gradient by the input of ReLU, which follows from its output: `dy` where that is above 0 or
+/// NaN, as PyTorch's.
 #[inline(always)]
 pub(super) fn rectified_gradient<T: NetScalar>(y: T, dy: T) -> T {
-    if y > T::ZERO { dy } else { T::ZERO }
+    if y <= T::ZERO { T::ZERO } else { dy }
 }
 
 impl<T: NetScalar> LayerSpec<T> for ActivationSpec {

@@ -1,14 +1,13 @@
 //! The convolution layer.
 
 use conv::{
-    Algorithm, Conv2d as Convolution, Conv2dPlan, Epilogue, Options, PackedWeights, Update,
+    Algorithm, Backward, Conv2d as Convolution, Conv2dPlan, Epilogue, Options, PackedWeights,
+    Update,
 };
 use im2col::Window;
 use tensor4::{Shape4, Tensor4, View4, ViewMut4};
 
-use super::activation::rectified_gradient;
-use crate::layer::{check, check_gradient, misfit};
-use crate::parallel::zip_into;
+use crate::layer::{check, misfit};
 use crate::{
     Gradient, Init, Layer, LayerSpec, Misfit, Mode, NetError, NetScalar, Parameter, Reads, Seeds,
     State, Tail,
@@ -224,45 +223,23 @@ impl<T: NetScalar> Layer<T> for Conv2d<T> {
         state: &mut State<T>,
     ) -> Result<(), NetError> {
         let Gradient { x, y, dy } = gradient;
-        let conv = self.output_shape(x.shape())?;
         let State { workspace, taps, gradient: own, .. } = state;
-        let dy = match tail {
-            Tail::Nothing => {
-                check_gradient(self, &gradient, dx.as_ref())?;
-                dy
-            }
-            Tail::Relu => {
-                let masked = State::grown(own, conv.len());
-                zip_into(
-                    y.data(),
-                    dy.data(),
-                    masked,
-                    |y, dy| {
-                        if y > T::ZERO { dy } else { T::ZERO }
-                    },
-                );
-                View4::new(conv, masked)?
-            }
+        let (dy, relu) = match tail {
+            Tail::Nothing => (dy, None),
+            Tail::Relu => (dy, Some(y)),
             Tail::ReluMaxPool => {
-                let unpooled = State::grown(own, conv.len());
-                unpool(conv, y, dy, taps, unpooled);
-                View4::new(conv, unpooled)?
+                let conv = self.output_shape(x.shape())?;
+                let own = State::grown(own, conv.len());
+                let (argmax, to) = (&taps[..y.shape().len()], ViewMut4::new(conv, own)?);
+                self.plan.backward_relu_pool_into(dy, y, argmax, to)?;
+                (View4::new(conv, own)?, None)
             }
         };
         let [weight, bias] = &mut self.parameters;
-        self.plan.backward_weights_into(
-            x,
-            dy,
-            weight.grad_mut().view_mut(),
-            Some(bias.grad_mut().data_mut()),
-            Update::Overwrite,
-            workspace,
-        )?;
-        if let Some(dx) = dx {
-            let w = weight.value().view();
-            self.plan.backward_data_into(w, dy, dx, workspace)?;
-        }
-        Ok(())
+        let (w, dw) = weight.value_and_grad_mut();
+        let given = Backward { x, w: w.view(), dy, relu, update: Update::Overwrite };
+        let db = Some(bias.grad_mut().data_mut());
+        Ok(self.plan.backward_into(&given, dx, dw.view_mut(), db, workspace)?)
     }
 
     fn parameters(&self) -> &[Parameter<T>] {
@@ -276,30 +253,4 @@ impl<T: NetScalar> Layer<T> for Conv2d<T> {
     fn multiply_adds(&self, input: Shape4) -> u64 {
         self.plan.multiply_adds(input.n())
     }
-}
-
-/// Temporary.
-fn unpool<T: NetScalar>(
-    shape: Shape4,
-    y: View4<'_, T>,
-    dy: View4<'_, T>,
-    taps: &[u8],
-    out: &mut [T],
-) {
-    use rayon::prelude::*;
-    let [.., w] = shape.dims();
-    let [.., ph, pw] = y.dims();
-    let plane = ph * pw;
-    out.par_chunks_mut(shape.plane_len()).enumerate().for_each(|(i, out)| {
-        out.fill(T::ZERO);
-        for r in 0..ph {
-            for c in 0..pw {
-                let at = i * plane + r * pw + c;
-                let p = usize::from(taps[at]);
-                if y.data()[at] > T::ZERO {
-                    out[(2 * r + p / 2) * w + 2 * c + p % 2] = dy.data()[at];
-                }
-            }
-        }
-    });
 }
