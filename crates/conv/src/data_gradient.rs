@@ -13,7 +13,7 @@ use crate::{Algorithm, Conv2dPlan, ConvScalar, Epilogue, Workspace};
 
 /// About how many elements of phases are computed before they are put together: what a third-level
 /// cache has room for beside `dx`.
-const INTERIM_LEN: usize = 1 << 20;
+const INTERIM_LEN: usize = 1_650_000;
 
 /// Elements of the phases of an image.
 fn image_len(plan: &Conv2dPlan, phases: &Phases) -> usize {
@@ -113,9 +113,18 @@ fn interleave<T: ConvScalar>(parts: &[Option<&[T]>], row: &mut [T]) {
             for (pair, (&even, &odd)) in pairs.iter_mut().zip(even.iter().zip(odd)) {
                 *pair = [even, odd];
             }
-            if let [last] = rest {
-                *last = even[even.len() - 1];
-            }
+            rest.iter_mut().for_each(|last| *last = even[even.len() - 1]);
+        }
+        // Without filling the row first, which would write it twice.
+        [Some(even), None] => {
+            let (pairs, rest) = row.as_chunks_mut::<2>();
+            pairs.iter_mut().zip(even).for_each(|(pair, &even)| *pair = [even, T::ZERO]);
+            rest.iter_mut().for_each(|last| *last = even[even.len() - 1]);
+        }
+        [None, Some(odd)] => {
+            let (pairs, rest) = row.as_chunks_mut::<2>();
+            pairs.iter_mut().zip(odd).for_each(|(pair, &odd)| *pair = [T::ZERO, odd]);
+            rest.fill(T::ZERO);
         }
         _ => {
             row.fill(T::ZERO);

@@ -10,6 +10,8 @@
 //! Every output is one sum over kernel rows, channels and kernel columns, in that order: so those rows of
 //! the kernel that lie in the padding above or below are left out at no cost.
 
+mod band;
+
 use std::ops::Range;
 
 use im2col::{ConvGeometry, Padding};
@@ -20,6 +22,7 @@ use crate::kernels::lanes::{Lanes, MARGIN, MAX_COLS, Plane, Rows, Taps};
 use crate::kernels::{Kernels, Pool};
 use crate::out::Out;
 use crate::{Conv2dPlan, ConvScalar, Workspace};
+use band::Band;
 
 /// How many elements of rows are copied at a time: an eighth of a second-level cache of 1 MiB. Those
 /// under one row of the output should fit in the first level, which they do where sums are short.
@@ -166,45 +169,6 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
         first + channels.start..first + channels.end
     }
 
-    /// Where the factors of a sum stand in a band of so many rows of `pitch` elements, from the place
-    /// of its pixel on.
-    fn taps(&self, in_rows: usize, pitch: usize, taps: &mut [usize; MAX_TAPS]) {
-        let window = self.g.window();
-        let mut i = 0;
-        for kh in 0..window.kernel_h {
-            for channel in 0..self.g.in_c() {
-                for kw in 0..window.kernel_w {
-                    let (row, col) = (kh * window.dilation_h, kw * window.dilation_w);
-                    let within = col % window.stride_w * self.phase + col / window.stride_w;
-                    taps[i] = (channel * in_rows + row) * pitch + within;
-                    i += 1;
-                }
-            }
-        }
-    }
-
-    /// The rows of the output under all of whose kernel rows there is an image.
-    fn inner_rows(g: &ConvGeometry) -> Range<usize> {
-        let window = g.window();
-        let below = g.in_h() + window.padding.top;
-        let below = below.saturating_sub((window.kernel_h - 1) * window.dilation_h);
-        window.padding.top.div_ceil(window.stride_h)..below.div_ceil(window.stride_h)
-    }
-
-    /// The first of some rows of the output that all meet the image with the same rows of the kernel,
-    /// and these.
-    fn alike(&self, rows: Range<usize>) -> (Range<usize>, Range<usize>) {
-        let (window, row) = (self.g.window(), rows.start);
-        if self.inner.contains(&row) {
-            return (row..rows.end.min(self.inner.end), 0..window.kernel_h);
-        }
-        let before = |end: usize| {
-            let end = end.saturating_sub(row * window.stride_h);
-            end.div_ceil(window.dilation_h).min(window.kernel_h)
-        };
-        (row..row + 1, before(window.padding.top)..before(window.padding.top + self.g.in_h()))
-    }
-
     /// Pools rows of some planes, which `unpooled` has one after the other, into the planes of `out`.
     fn pool(&self, unpooled: &[T], rows: Range<usize>, out: Out<'_, T>) {
         let (in_w, out_w, y_stride) =
@@ -315,6 +279,9 @@ pub(crate) fn forward<T: ConvScalar>(
     let packed = call.weights.packed(packed, |w, packed| pack(plan, kernels, w, packed));
     call.pad_bias(bias, layout.rows, |block| layout.plan_channels(block));
     let bias = &*bias;
+    let mut places = [0; MAX_TAPS];
+    let at = layout.band(0..layout.band_rows);
+    let usual = (at, layout.taps(at, &mut places));
     let plane_len = layout.out_plane_len(call.pool);
     let group_len = layout.group_oc * plane_len;
     let groups = out.len() / group_len;
@@ -332,6 +299,7 @@ pub(crate) fn forward<T: ConvScalar>(
             x: &call.x.image(image)[group * layout.g.in_len()..][..layout.g.in_len()],
             packed: &packed[first * layout.packed_len()..],
             bias: &bias[first * layout.rows..],
+            usual: &usual,
             relu: call.relu(),
         };
         match (layout.planes, call.pool) {
@@ -361,6 +329,8 @@ struct Task<'a, T> {
     x: &'a [T],
     packed: &'a [T],
     bias: &'a [T],
+    /// How most bands are read, and where their taps stand.
+    usual: &'a (Band, Taps<'a>),
     relu: bool,
 }
 
@@ -394,27 +364,28 @@ impl<T: ConvScalar> Task<'_, T> {
         mut unpooled: Option<&mut [T]>,
         mut out: Out<'_, T>,
     ) {
-        let (g, window, lanes) = (layout.g, layout.g.window(), layout.kernels.lanes);
+        let (g, window) = (layout.g, layout.g.window());
         // A pool drops an odd last row.
         let out_h = if unpooled.is_some() { g.out_h() / 2 * 2 } else { g.out_h() };
         let mut places = [0; MAX_TAPS];
         for top in (0..out_h).step_by(layout.band_rows) {
             let rows = top..(top + layout.band_rows).min(out_h);
-            let in_rows = layout.in_rows(rows.len());
             let first_row = rows.start * window.stride_h;
-            // A band near the end of the image is copied as well, because registers are read beyond
-            // its end.
-            let below = g.in_h().saturating_sub(first_row + in_rows);
-            let last = below * g.in_w() < MAX_COLS * lanes;
-            let (x, channel_rows, pitch) = if layout.copied || last {
-                layout.copy(self.x, first_row, in_rows, band);
-                (&*band, in_rows, layout.pitch)
+            let source = layout.band(rows.clone());
+            let x = if source.copied {
+                layout.copy(self.x, first_row, source.channel_rows, band);
+                &*band
             } else {
-                (&self.x[first_row * g.in_w()..], g.in_h(), g.in_w())
+                &self.x[first_row * g.in_w()..]
             };
-            layout.taps(channel_rows, pitch, &mut places);
-            let taps = Taps::new(&places[..g.patch_len()]);
-            let source = Source { x, step: window.stride_h * pitch, taps: &taps, rows };
+            let others;
+            let taps = if source == self.usual.0 {
+                &self.usual.1
+            } else {
+                others = layout.taps(source, &mut places);
+                &others
+            };
+            let source = Source { x, step: window.stride_h * source.pitch, taps, rows };
             self.blocks(layout, &source, unpooled.as_deref_mut(), out.reborrow());
         }
     }
@@ -428,7 +399,7 @@ impl<T: ConvScalar> Task<'_, T> {
         mut unpooled: Option<&mut [T]>,
         out: Out<'_, T>,
     ) {
-        let (lanes, out_w) = (layout.kernels.lanes, layout.g.out_w());
+        let (out_w, fill) = (layout.g.out_w(), layout.fill(source.step));
         let plane_len = layout.out_plane_len(unpooled.is_some());
         let blocks = out.chunks(layout.rows * plane_len);
         let weights =
@@ -438,8 +409,10 @@ impl<T: ConvScalar> Task<'_, T> {
             let sum = |mut rows: Range<usize>, y: &mut [T], y_stride: usize| {
                 let top = rows.start;
                 while !rows.is_empty() {
-                    let (alike, kernel_rows) = layout.alike(rows.clone());
+                    let (alike, kernel_rows) = layout.together(rows.clone(), fill);
                     let per_row = layout.g.in_c() * layout.g.window().kernel_w;
+                    // Rows that follow one another without a gap are one.
+                    let one = source.step == out_w;
                     let taps = kernel_rows.start * per_row..kernel_rows.end * per_row;
                     layout.kernels.sum_lanes(Lanes {
                         x: &source.x[(alike.start - source.rows.start) * source.step..],
@@ -451,9 +424,9 @@ impl<T: ConvScalar> Task<'_, T> {
                         out_channels,
                         y: &mut y[(alike.start - top) * out_w..],
                         y_stride,
-                        out_h: alike.len(),
-                        out_w,
-                        run_on: layout.rows != 1 && out_w >= lanes && !out_w.is_multiple_of(lanes),
+                        out_h: if one { 1 } else { alike.len() },
+                        out_w: if one { alike.len() * out_w } else { out_w },
+                        fill,
                         relu: self.relu,
                     });
                     rows.start = alike.end;

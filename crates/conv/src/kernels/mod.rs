@@ -292,35 +292,47 @@ macro_rules! table {
             }
 
             $(#[$feature])?
-            unsafe fn lines<const R: usize, const C: usize, const D: usize, const S: bool>(
+            unsafe fn lines<const R: usize, const C: usize, const D: usize, const F: u8>(
                 args: &mut lanes::Lanes<'_, $elem>,
                 cuts: lanes::Cuts,
             ) {
                 // SAFETY: as above.
-                unsafe { lanes::lines::<$vector, R, C, D, S>(args, cuts) }
+                unsafe { lanes::lines::<$vector, R, C, D, F>(args, cuts) }
+            }
+
+            unsafe fn fill<const R: usize, const C: usize, const D: usize>(
+                args: &mut lanes::Lanes<'_, $elem>,
+                cuts: lanes::Cuts,
+            ) {
+                // SAFETY: as above.
+                unsafe {
+                    match args.fill {
+                        lanes::Fill::Rows => lines::<R, C, D, { lanes::ROWS }>(args, cuts),
+                        lanes::Fill::RunOn => lines::<R, C, D, { lanes::RUN_ON }>(args, cuts),
+                        lanes::Fill::Stacked => lines::<R, C, D, { lanes::STACKED }>(args, cuts),
+                    }
+                }
             }
 
             unsafe fn sum_lanes(args: &mut lanes::Lanes<'_, $elem>) {
+                // Where no more are written, no more need be computed.
+                const FEWER: usize = $rows / 4 * 3;
                 let single = args.rows == 1;
                 let most = if single { lanes::MAX_COLS } else { 3 };
                 let cuts = args.cuts(<$vector as Vector>::LANES, most);
                 // SAFETY: as above; the cuts are those of the arguments.
                 unsafe {
-                    match (single, cuts.cols, args.run_on) {
-                        (true, 1, false) => lines::<1, 1, 1, false>(args, cuts),
-                        (true, 2, false) => lines::<1, 2, 1, false>(args, cuts),
-                        (true, 3, false) => lines::<1, 3, 2, false>(args, cuts),
-                        (true, _, false) => lines::<1, 4, 3, false>(args, cuts),
-                        (true, 1, true) => lines::<1, 1, 1, true>(args, cuts),
-                        (true, 2, true) => lines::<1, 2, 1, true>(args, cuts),
-                        (true, 3, true) => lines::<1, 3, 2, true>(args, cuts),
-                        (true, _, true) => lines::<1, 4, 3, true>(args, cuts),
-                        (false, 1, false) => lines::<$rows, 1, 1, false>(args, cuts),
-                        (false, 2, false) => lines::<$rows, 2, 1, false>(args, cuts),
-                        (false, _, false) => lines::<$rows, 3, 2, false>(args, cuts),
-                        (false, 1, true) => lines::<$rows, 1, 1, true>(args, cuts),
-                        (false, 2, true) => lines::<$rows, 2, 1, true>(args, cuts),
-                        (false, _, true) => lines::<$rows, 3, 2, true>(args, cuts),
+                    match (single, args.out_channels <= FEWER, cuts.cols) {
+                        (true, _, 1) => fill::<1, 1, 1>(args, cuts),
+                        (true, _, 2) => fill::<1, 2, 1>(args, cuts),
+                        (true, _, 3) => fill::<1, 3, 2>(args, cuts),
+                        (true, ..) => fill::<1, 4, 3>(args, cuts),
+                        (false, true, 1) => fill::<FEWER, 1, 1>(args, cuts),
+                        (false, true, 2) => fill::<FEWER, 2, 1>(args, cuts),
+                        (false, true, _) => fill::<FEWER, 3, 2>(args, cuts),
+                        (false, false, 1) => fill::<$rows, 1, 1>(args, cuts),
+                        (false, false, 2) => fill::<$rows, 2, 1>(args, cuts),
+                        (false, false, _) => fill::<$rows, 3, 2>(args, cuts),
                     }
                 }
             }

@@ -35,6 +35,22 @@ impl<'a> Taps<'a> {
     }
 }
 
+/// How pixels are put into registers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fill {
+    /// A row begins with a register.
+    Rows,
+    /// Registers reach over the ends of rows, as they may if a row fills one.
+    RunOn,
+    /// A row has one register, and those of neighbouring rows are summed together.
+    Stacked,
+}
+
+/// [`Fill`] as the kernels are compiled for it.
+pub(crate) const ROWS: u8 = Fill::Rows as u8;
+pub(crate) const RUN_ON: u8 = Fill::RunOn as u8;
+pub(crate) const STACKED: u8 = Fill::Stacked as u8;
+
 /// Some rows of some output channels.
 pub(crate) struct Lanes<'a, T> {
     /// The input: pixel `(row, col)` of the output has its place at `row * step + col`.
@@ -45,7 +61,7 @@ pub(crate) struct Lanes<'a, T> {
     pub(crate) w: &'a [T],
     /// What each sum begins with, `rows` elements.
     pub(crate) bias: &'a [T],
-    /// Sums that are computed: 1 or the number of the table.
+    /// Sums that there are weights for: 1 or the number of the table.
     pub(crate) rows: usize,
     /// Sums that are written, at most `rows`.
     pub(crate) out_channels: usize,
@@ -55,8 +71,8 @@ pub(crate) struct Lanes<'a, T> {
     pub(crate) y_stride: usize,
     pub(crate) out_h: usize,
     pub(crate) out_w: usize,
-    /// Whether registers reach over the ends of rows, as they may if a row fills one.
-    pub(crate) run_on: bool,
+    /// How registers are filled.
+    pub(crate) fill: Fill,
     /// Whether negative sums become 0.
     pub(crate) relu: bool,
 }
@@ -64,7 +80,12 @@ pub(crate) struct Lanes<'a, T> {
 impl<T> Lanes<'_, T> {
     /// Panics if it would reach beyond its slices.
     pub(crate) fn check(&self, lanes: usize, rows: usize) {
-        assert!(self.out_h > 0 && self.out_w > 0 && (self.out_w >= lanes || !self.run_on));
+        assert!(self.out_h > 0 && self.out_w > 0);
+        match self.fill {
+            Fill::Rows => {}
+            Fill::RunOn => assert!(self.out_w >= lanes),
+            Fill::Stacked => assert!(self.out_w <= lanes),
+        }
         assert!(self.rows == 1 || self.rows == rows);
         assert!((1..=self.rows).contains(&self.out_channels));
         assert!(self.bias.len() >= self.rows && self.w.len() >= self.taps.places.len() * self.rows);
@@ -78,8 +99,11 @@ impl<T> Lanes<'_, T> {
 
     /// How the pixels are cut into pieces of at most `most` registers of so many lanes.
     pub(crate) fn cuts(&self, lanes: usize, most: usize) -> Cuts {
-        let pixels = self.out_h * self.out_w;
-        let (lines, len) = if self.run_on { (1, pixels) } else { (self.out_h, self.out_w) };
+        let (lines, len) = match self.fill {
+            Fill::Rows => (self.out_h, self.out_w),
+            Fill::RunOn => (1, self.out_h * self.out_w),
+            Fill::Stacked => (1, self.out_h * lanes),
+        };
         let registers = len.div_ceil(lanes);
         let pieces = registers.div_ceil(most);
         let cols = registers.div_ceil(pieces);
@@ -94,7 +118,7 @@ impl<T> Lanes<'_, T> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cuts {
     lines: usize,
-    /// Pixels of a line.
+    /// Pixels of a line, or lanes where rows are stacked.
     len: usize,
     /// Registers of a wide piece.
     pub(crate) cols: usize,
@@ -108,16 +132,16 @@ pub(crate) struct Cuts {
 ///
 /// # Safety
 ///
-/// The CPU has the instruction set of `V`, [`Lanes::check`] has passed, `R` is `rows`, `SPLIT` is
-/// `run_on`, the cuts are those of the arguments, `C` is their `cols`, and `D` is one less, or
-/// anything if there is one column.
+/// The CPU has the instruction set of `V`, [`Lanes::check`] has passed, `R` is from `out_channels` to
+/// `rows`, `FILL` is `fill`, the cuts are those of the arguments, `C` is their `cols`, and `D` is one
+/// less, or anything if there is one column.
 #[inline(always)]
 pub(crate) unsafe fn lines<
     V: Vector,
     const R: usize,
     const C: usize,
     const D: usize,
-    const SPLIT: bool,
+    const FILL: u8,
 >(
     args: &mut Lanes<'_, V::Elem>,
     cuts: Cuts,
@@ -127,13 +151,13 @@ pub(crate) unsafe fn lines<
         let mut place = Place { row: line, col: 0, at: line * len, left: len };
         for _ in 0..wide {
             // SAFETY: the caller guarantees the CPU and the arguments; the place is that of a piece.
-            unsafe { piece::<V, R, C, SPLIT>(args, place) };
-            place.advance(C * V::LANES, args.out_w);
+            unsafe { piece::<V, R, C, FILL>(args, place) };
+            place.advance::<FILL>(C, V::LANES, args.out_w);
         }
         for _ in 0..narrow {
             // SAFETY: as above.
-            unsafe { piece::<V, R, D, SPLIT>(args, place) };
-            place.advance(D * V::LANES, args.out_w);
+            unsafe { piece::<V, R, D, FILL>(args, place) };
+            place.advance::<FILL>(D, V::LANES, args.out_w);
         }
     }
 }
@@ -145,13 +169,21 @@ struct Place {
     col: usize,
     /// The pixel, counted through all rows.
     at: usize,
-    /// Pixels of the line from it on.
+    /// Pixels, or lanes, of the line from it on.
     left: usize,
 }
 
 impl Place {
+    /// Goes on by so many registers.
     #[inline(always)]
-    fn advance(&mut self, pixels: usize, out_w: usize) {
+    fn advance<const FILL: u8>(&mut self, registers: usize, lanes: usize, out_w: usize) {
+        let pixels = registers * lanes;
+        if FILL == STACKED {
+            self.row += registers;
+            self.at += registers * out_w;
+            self.left -= pixels;
+            return;
+        }
         self.at += pixels;
         self.left = self.left.saturating_sub(pixels);
         self.col += pixels;
@@ -161,13 +193,13 @@ impl Place {
     }
 }
 
-/// A piece: up to `C` registers of neighbouring pixels of `R` output channels.
+/// A piece: up to `C` registers of neighbouring pixels, or of rows, of `R` output channels.
 ///
 /// # Safety
 ///
 /// As [`lines`]; the piece has more than `C - 1` registers of pixels left in its line.
 #[inline(always)]
-unsafe fn piece<V: Vector, const R: usize, const C: usize, const SPLIT: bool>(
+unsafe fn piece<V: Vector, const R: usize, const C: usize, const FILL: u8>(
     args: &mut Lanes<'_, V::Elem>,
     place: Place,
 ) {
@@ -182,26 +214,31 @@ unsafe fn piece<V: Vector, const R: usize, const C: usize, const SPLIT: bool>(
         let pixels = place.left.min(C * V::LANES);
         let y = args.y.as_mut_ptr().add(place.at);
         let (y_stride, channels) = (args.y_stride, args.out_channels);
+        // From one register to the next.
+        let pitch = if FILL == STACKED { args.out_w } else { V::LANES };
         for r in 0..R.min(channels) {
             for c in 0..C {
                 // In time for when the sums are done; it need not exist.
-                V::prefetch_to_write(y.wrapping_add(r * y_stride + c * V::LANES));
+                V::prefetch_to_write(y.wrapping_add(r * y_stride + c * pitch));
             }
         }
         // Of each register: where its first pixel stands, how many lanes are of that row, and where
         // the next row would have its lane 0.
         let (mut row, mut col) = (place.row, place.col);
         let places: [(usize, usize, usize); C] = from_fn(|c| {
+            if FILL == STACKED {
+                return ((row + c) * args.step, 0, V::LANES);
+            }
             let first = row * args.step + col;
             let left = pixels - c * V::LANES;
             let mut split = V::LANES;
             let mut second = first;
-            if SPLIT && args.out_w - col < V::LANES.min(left) {
+            if FILL == RUN_ON && args.out_w - col < V::LANES.min(left) {
                 split = args.out_w - col;
                 second = ((row + 1) * args.step).wrapping_sub(split);
             }
             col += V::LANES;
-            if SPLIT && col >= args.out_w {
+            if FILL == RUN_ON && col >= args.out_w {
                 (row, col) = (row + 1, col - args.out_w);
             }
             (first, second, split)
@@ -217,7 +254,7 @@ unsafe fn piece<V: Vector, const R: usize, const C: usize, const SPLIT: bool>(
                 let (first, second, split) = places[c];
                 let first = x.add(first + tap);
                 // The branch is the same for all taps, and cheaper than two loads where one will do.
-                pixels[c] = if SPLIT && split < V::LANES {
+                pixels[c] = if FILL == RUN_ON && split < V::LANES {
                     V::load_split(first, x.wrapping_add(second).wrapping_add(tap), split)
                 } else {
                     V::load(first)
@@ -229,7 +266,7 @@ unsafe fn piece<V: Vector, const R: usize, const C: usize, const SPLIT: bool>(
                     sums[r][c] = weight.mul_add(pixels[c], sums[r][c]);
                 }
             }
-            w = w.add(R);
+            w = w.add(args.rows);
         }
         if args.relu {
             for r in 0..R {
@@ -238,16 +275,17 @@ unsafe fn piece<V: Vector, const R: usize, const C: usize, const SPLIT: bool>(
                 }
             }
         }
-        let last = pixels - (C - 1) * V::LANES;
+        let last = if FILL == STACKED { args.out_w } else { pixels - (C - 1) * V::LANES };
         for r in 0..R {
             if r >= channels {
                 break;
             }
             let y = y.add(r * y_stride);
             for c in 0..C - 1 {
-                sums[r][c].store(y.add(c * V::LANES));
+                let (sum, y) = (sums[r][c], y.add(c * pitch));
+                if FILL == STACKED { sum.store_first(y, last) } else { sum.store(y) }
             }
-            let (sum, y) = (sums[r][C - 1], y.add((C - 1) * V::LANES));
+            let (sum, y) = (sums[r][C - 1], y.add((C - 1) * pitch));
             if last == V::LANES { sum.store(y) } else { sum.store_first(y, last) }
         }
     }
