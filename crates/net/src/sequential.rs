@@ -131,12 +131,14 @@ impl<T: NetScalar> Sequential<T> {
         tape.activations[0].set_shape(expected);
         tape.activations[0].view_mut().data_mut().copy_from_slice(x.data());
         let mut shape = expected;
+        tape.clock.begin(self.layers.len());
         let layers = self.layers[..count].iter().zip(&mut tape.states);
         for (i, (layer, state)) in layers.enumerate() {
             let (before, after) = tape.activations.split_at_mut(i + 1);
             shape = layer.output_shape(shape)?;
             after[0].set_shape(shape);
-            layer.forward(before[i].view(), after[0].view_mut(), state, mode)?;
+            let (x, y) = (before[i].view(), after[0].view_mut());
+            tape.clock.forward(i, || layer.forward(x, y, state, mode))?;
         }
         Ok(())
     }
@@ -236,7 +238,7 @@ impl<T: NetScalar> Sequential<T> {
             next.set_shape(x.shape());
             // Nobody asks for the gradient by the images themselves in training.
             let dx = (i > 0 || to_input).then(|| next.view_mut());
-            layer.backward(gradient, dx, state)?;
+            tape.clock.backward(i, || layer.backward(gradient, dx, state))?;
             std::mem::swap(current, next);
         }
         Ok(())

@@ -2,7 +2,8 @@
 
 use tensor4::{Shape4, Tensor4};
 
-use crate::{NetScalar, State};
+use crate::clock::Clock;
+use crate::{LayerTime, NetScalar, State};
 
 /// The activations of one batch, the states of the layers and the gradients between them.
 ///
@@ -18,6 +19,7 @@ pub struct Tape<T> {
     pub(crate) states: Vec<State<T>>,
     /// How many images the last forward pass had, if a backward pass may follow it.
     pub(crate) trained: Option<usize>,
+    pub(crate) clock: Clock,
 }
 
 impl<T: NetScalar> Tape<T> {
@@ -29,7 +31,20 @@ impl<T: NetScalar> Tape<T> {
             gradients: [Buffer::new(), Buffer::new()],
             states: Vec::new(),
             trained: None,
+            clock: Clock::default(),
         }
+    }
+
+    /// Whether passes from now on measure how long each layer takes.
+    pub fn measure_layers(&mut self, wanted: bool) {
+        self.clock.ask(wanted);
+    }
+
+    /// How long each layer took in the last passes, or nothing if they did not
+    /// [measure](Self::measure_layers) it.
+    #[must_use]
+    pub fn layer_times(&self) -> &[LayerTime] {
+        self.clock.times()
     }
 
     /// The output of layer `index` in the last forward pass, or `None` if there was none.
