@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 
 use super::format::{Format, LAYERS, MODELS};
 use super::models::Group;
@@ -40,6 +41,8 @@ pub(super) struct Record {
     pub(super) models: Vec<Entry>,
     /// The names of the columns, and the lines.
     pub(super) memory: Vec<Vec<String>>,
+    /// Likewise.
+    pub(super) profile: Vec<Vec<String>>,
 }
 
 /// Measures, unless a record is given, and writes the page and its pictures. Says whether our
@@ -100,7 +103,9 @@ fn measure(session: &Session<'_>, folder: &Path) -> Result<bool, String> {
     let layers = growth.chosen_layers(session.workspace)?;
     save("growth", &LAYERS, session.with(&growth).compare_layers("forward", &layers)?)?;
     write_file(&folder.join("memory.csv"), &memory(session)?)?;
-    let facts = machine::facts(session);
+    let profile = written(session, "models", &["--csv", "-", "--profile", "--mode", "train"])?;
+    write_file(&folder.join("profile.csv"), &profile)?;
+    let facts = machine::facts(session)?;
     let facts = facts.iter().map(|(what, value)| join([what.as_str(), value]) + "\n");
     write_file(&folder.join("machine.csv"), &facts.collect::<String>())?;
     Ok(all_right)
@@ -110,16 +115,8 @@ fn measure(session: &Session<'_>, folder: &Path) -> Result<bool, String> {
 fn memory(session: &Session<'_>) -> Result<String, String> {
     let mut csv = String::new();
     for (mode, batch) in [("infer", "1"), ("train", "16")] {
-        let mut command = ours(session.workspace, "run", "models");
-        command.args(["--", "--memory", "--csv", "-", "--model", "alexnet"]);
-        command.args(["--mode", mode, "--batch", batch]);
-        command.args(["--threads", &session.options.threads().to_string()]);
-        let output = command.output().map_err(|error| format!("cargo cannot be run: {error}"))?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        if !output.status.success() {
-            let why = String::from_utf8_lossy(&output.stderr);
-            return Err(format!("our model timer fails: {}", why.trim()));
-        }
+        let task = ["--model", "alexnet", "--mode", mode, "--batch", batch];
+        let text = written(session, "models", &[&["--csv", "-", "--memory"][..], &task].concat())?;
         // The names of the columns once.
         let skipped = usize::from(!csv.is_empty());
         csv.extend(text.lines().skip(skipped).flat_map(|line| [line, "\n"]));
@@ -127,7 +124,28 @@ fn memory(session: &Session<'_>) -> Result<String, String> {
     Ok(csv)
 }
 
+/// What one of our timers writes to its standard output.
+///
+/// # Errors
+///
+/// It cannot be run, or fails.
+pub(super) fn written(session: &Session<'_>, timer: &str, args: &[&str]) -> Result<String, String> {
+    let mut command = ours(session.workspace, "run", timer);
+    command.args(["--", "--threads", &session.options.threads().to_string()]);
+    let output = command.args(args).stderr(Stdio::inherit()).output();
+    let output = output.map_err(|error| format!("cargo cannot be run: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("our timer of {timer} fails: {}", output.status));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 impl Record {
+    /// What the threads could do at most, in GFLOP/s.
+    pub(super) fn peak(&self) -> Option<f64> {
+        machine::peak_gflops(&self.machine)
+    }
+
     /// Reads the files of a folder.
     ///
     /// # Errors
@@ -153,6 +171,7 @@ impl Record {
             growth: entries("growth", &LAYERS)?,
             models: entries("models", &MODELS)?,
             memory: lines("memory")?,
+            profile: lines("profile")?,
         })
     }
 }
@@ -219,6 +238,7 @@ mod tests {
         save("growth", LAYERS.header() + "\n");
         save("models", MODELS.header() + "\n" + testing::MODEL_LINES);
         save("memory", "name,ratio\nalexnet,1.2\n".to_owned());
+        save("profile", "name,batch,part,ms,percent\n".to_owned());
         save("machine", "CPU,\"a model, 2 cores\"\n".to_owned());
         let record = Record::read(&folder).expect("all files are there");
         assert_eq!((record.layers[3].len(), record.models.len()), (2, 4));
@@ -259,13 +279,19 @@ torch,batch_2,forward,torch,nchw,2,5.0,60.00,,1.25e-7,,2.500
         };
         let fields = |line: &str| line.split(',').map(str::to_owned).collect();
         Record {
-            machine: vec![("CPU".to_owned(), "a model".to_owned())],
+            machine: vec![("FMA peak".to_owned(), "400.0 GFLOP/s (some)".to_owned())],
             layers: std::array::from_fn(|_| entries(LAYER_LINES, &LAYERS)),
             growth: entries(GROWTH_LINES, &LAYERS),
             models: entries(MODEL_LINES, &MODELS),
             memory: vec![
                 fields("name,mode,batch,parameters,gradients,ratio"),
                 fields("alexnet,infer,1,244000000,0,1.2"),
+            ],
+            profile: vec![
+                fields("name,batch,part,ms,percent"),
+                fields("alexnet,16,conv,60.0,60.00"),
+                fields("alexnet,16,pool,15.0,15.00"),
+                fields("alexnet,16,optimiser,25.0,25.00"),
             ],
         }
     }

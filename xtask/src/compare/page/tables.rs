@@ -31,8 +31,8 @@ fn rows<'a, 'b>(entries: &'b [&'a Entry]) -> Vec<&'b [&'a Entry]> {
     entries.chunk_by(|a, b| a.row.key() == b.row.key()).collect()
 }
 
-/// A line for each layer or network.
-pub(super) fn table(entries: &[&Entry]) -> String {
+/// A line for each layer or network. `peak` is in GFLOP/s.
+pub(super) fn table(entries: &[&Entry], peak: Option<f64>) -> String {
     let libraries = libraries(entries);
     let networks = entries.iter().any(|entry| entry.row.images_per_second().is_some());
     let mut heads: Vec<String> = if networks {
@@ -50,7 +50,7 @@ pub(super) fn table(entries: &[&Entry]) -> String {
         let mut cells = Vec::new();
         let of = |library: &str| row.iter().find(|entry| entry.library == library);
         if let Some(ours) = of("ours") {
-            cells.extend(our_cells(ours, networks));
+            cells.extend(our_cells(ours, networks, peak));
         }
         for library in &libraries {
             let entry = of(library);
@@ -69,12 +69,13 @@ pub(super) fn table(entries: &[&Entry]) -> String {
     text
 }
 
-fn our_cells(ours: &Entry, networks: bool) -> Vec<String> {
+fn our_cells(ours: &Entry, networks: bool, peak: Option<f64>) -> Vec<String> {
     let key = ours.row.key();
     let numbers = ours.row.numbers;
     let ms = shown(numbers.map(|numbers| format!("{:.3}", numbers.median_ms)));
     let gflops = shown(numbers.map(|numbers| format!("{:.1}", numbers.gflops)));
-    let percent = shown(ours.row.percent_of_peak().map(|percent| format!("{percent:.0}")));
+    let percent = numbers.zip(peak).map(|(numbers, peak)| 100.0 * numbers.gflops / peak);
+    let percent = shown(percent.map(|percent| format!("{percent:.0}")));
     let name = label(&key).to_owned();
     if networks {
         let batch = key.rsplit(',').next().unwrap_or_default().to_owned();
@@ -105,6 +106,40 @@ pub(super) fn means(sections: &[(&'static str, Vec<&Entry>)]) -> String {
         cells.push(ratio(geometric_mean(&best)));
         let faster = best.iter().filter(|&&ratio| ratio >= 1.0).count();
         cells.push(format!("{faster} of {}", best.len()));
+        let _ = writeln!(text, "| {} |", cells.join(" | "));
+    }
+    text
+}
+
+/// The parts of a training step in percent, a line for each network. `lines` are those of the
+/// file: name, batch, part, milliseconds, percent.
+pub(super) fn profile(lines: &[Vec<String>]) -> String {
+    const NEEDED: [&str; 3] = ["conv", "affine", "optimiser"];
+    let fields = |line: &'_ Vec<String>| match &line[..] {
+        [name, batch, part, _, percent] => Some([name, batch, part, percent].map(String::clone)),
+        _ => None,
+    };
+    let lines: Vec<[String; 4]> = lines.iter().skip(1).filter_map(fields).collect();
+    let mut parts: Vec<&str> = Vec::new();
+    for [_, _, part, _] in &lines {
+        if !parts.contains(&part.as_str()) {
+            parts.push(part);
+        }
+    }
+    let mut heads = vec!["network".to_owned(), "batch".to_owned()];
+    heads.extend(parts.iter().map(ToString::to_string));
+    heads.push("outside convolution, affine and optimiser".to_owned());
+    let mut text = head(&heads);
+    for network in lines.chunk_by(|a, b| a[..2] == b[..2]) {
+        let percent = |part: &str| {
+            let line = network.iter().find(|line| line[2] == part)?;
+            line[3].parse::<f64>().ok()
+        };
+        let mut cells = vec![network[0][0].to_owned(), network[0][1].to_owned()];
+        let shares = parts.iter().map(|part| percent(part));
+        cells.extend(shares.map(|share| shown(share.map(|share| format!("{share:.1}")))));
+        let needed: f64 = NEEDED.iter().filter_map(|part| percent(part)).sum();
+        cells.push(format!("{:.1}", 100.0 - needed));
         let _ = writeln!(text, "| {} |", cells.join(" | "));
     }
     text
