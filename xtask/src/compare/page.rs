@@ -75,7 +75,9 @@ pub(super) fn text(record: &Record, name: &str, notes: &str) -> String {
     page += "3x3 over 28x28 pixels, padded by 1, as many filters as channels; weights packed \
              beforehand where a library can.\n\n";
     let _ = writeln!(page, "![cost as batch and channels grow](docs/pictures/{GROWTH})\n");
-    page += "## Memory\n\n";
+    page += "## One thread and all\n\nOur networks alone.\n\n";
+    page += &tables::threads(&record.threads);
+    page += "\n## Memory\n\n";
     page += &memory(record);
     page += "\n## Where a training step goes\n\n";
     page += "Percent of the step, both directions of each kind of layer together; a layer that runs \
@@ -230,6 +232,7 @@ mod tests {
             "### A training step\n",
             "| alexnet | 16 | 100.000 | 160 | 300.0 | 75 | 400.000 | 4.00 |",
             "### The gradient by the weights\n",
+            "| alexnet | train | 16 | 200.000 | 100.000 | 2.00 |",
             "| alexnet | infer | 1 | 244.0 MB | 0.0 MB |",
             "| alexnet | 16 | 60.0 | 15.0 | 25.0 | 15.0 |",
             "- Inference of one image: alexnet (onnxruntime, 0.80).",

@@ -39,6 +39,8 @@ pub(super) struct Record {
     pub(super) layers: [Vec<Entry>; 4],
     pub(super) growth: Vec<Entry>,
     pub(super) models: Vec<Entry>,
+    /// Our networks on one thread, and on all.
+    pub(super) threads: Vec<Row>,
     /// The names of the columns, and the lines.
     pub(super) memory: Vec<Vec<String>>,
     /// Likewise.
@@ -102,6 +104,7 @@ fn measure(session: &Session<'_>, folder: &Path) -> Result<bool, String> {
     let growth = Options { layers: Some(session.workspace.root.join(GROWTH)), ..prepacked.clone() };
     let layers = growth.chosen_layers(session.workspace)?;
     save("growth", &LAYERS, session.with(&growth).compare_layers("forward", &layers)?)?;
+    write_file(&folder.join("threads.csv"), &threads(session)?)?;
     write_file(&folder.join("memory.csv"), &memory(session)?)?;
     let profile = written(session, "models", &["--csv", "-", "--profile", "--mode", "train"])?;
     write_file(&folder.join("profile.csv"), &profile)?;
@@ -117,11 +120,26 @@ fn memory(session: &Session<'_>) -> Result<String, String> {
     for (mode, batch) in [("infer", "1"), ("train", "16")] {
         let task = ["--model", "alexnet", "--mode", mode, "--batch", batch];
         let text = written(session, "models", &[&["--csv", "-", "--memory"][..], &task].concat())?;
-        // The names of the columns once.
-        let skipped = usize::from(!csv.is_empty());
-        csv.extend(text.lines().skip(skipped).flat_map(|line| [line, "\n"]));
+        add_lines(&mut csv, &text);
     }
     Ok(csv)
+}
+
+/// Our networks on one thread, and on all.
+fn threads(session: &Session<'_>) -> Result<String, String> {
+    let runs = session.options.runs.to_string();
+    let mut csv = String::new();
+    for threads in [1, session.options.threads()] {
+        let text = written_on(threads, session, "models", &["--csv", "-", "--runs", &runs])?;
+        add_lines(&mut csv, &text);
+    }
+    Ok(csv)
+}
+
+/// Adds the lines of a file of CSV, the names of the columns once.
+fn add_lines(csv: &mut String, text: &str) {
+    let skipped = usize::from(!csv.is_empty());
+    csv.extend(text.lines().skip(skipped).flat_map(|line| [line, "\n"]));
 }
 
 /// What one of our timers writes to its standard output.
@@ -130,8 +148,18 @@ fn memory(session: &Session<'_>) -> Result<String, String> {
 ///
 /// It cannot be run, or fails.
 pub(super) fn written(session: &Session<'_>, timer: &str, args: &[&str]) -> Result<String, String> {
+    written_on(session.options.threads(), session, timer, args)
+}
+
+/// The same on so many threads.
+fn written_on(
+    threads: usize,
+    session: &Session<'_>,
+    timer: &str,
+    args: &[&str],
+) -> Result<String, String> {
     let mut command = ours(session.workspace, "run", timer);
-    command.args(["--", "--threads", &session.options.threads().to_string()]);
+    command.args(["--", "--threads", &threads.to_string()]);
     let output = command.args(args).stderr(Stdio::inherit()).output();
     let output = output.map_err(|error| format!("cargo cannot be run: {error}"))?;
     if !output.status.success() {
@@ -170,10 +198,18 @@ impl Record {
             layers: [a?, b?, c?, d?],
             growth: entries("growth", &LAYERS)?,
             models: entries("models", &MODELS)?,
+            threads: read_rows(&path("threads"))?,
             memory: lines("memory")?,
             profile: lines("profile")?,
         })
     }
+}
+
+/// The lines of a file that our model timer has written.
+fn read_rows(path: &Path) -> Result<Vec<Row>, String> {
+    let text = read(path)?;
+    let rows = text.lines().skip(1).map(|line| Row::parse(line, &MODELS));
+    rows.collect::<Result<_, _>>().map_err(|why| format!("{}: {why}", path.display()))
 }
 
 /// The lines of a file that `--csv` has written.
@@ -237,6 +273,7 @@ mod tests {
         }
         save("growth", LAYERS.header() + "\n");
         save("models", MODELS.header() + "\n" + testing::MODEL_LINES);
+        save("threads", MODELS.columns.join(",") + "\n" + testing::THREAD_LINES);
         save("memory", "name,ratio\nalexnet,1.2\n".to_owned());
         save("profile", "name,batch,part,ms,percent\n".to_owned());
         save("machine", "CPU,\"a model, 2 cores\"\n".to_owned());
@@ -252,7 +289,7 @@ mod tests {
 #[cfg(test)]
 pub(super) mod testing {
     use super::super::format::{Format, LAYERS, MODELS};
-    use super::{Entry, Record};
+    use super::{Entry, Record, Row};
 
     pub(in super::super) const LAYER_LINES: &str = "\
 ours,conv1,forward,auto,direct,2,1.5,100.00,50.0,1.25e-7,64,
@@ -263,6 +300,10 @@ ours,alexnet,train,16,colonnade,plan,2,60965224,100.0,160.0,300.00,75.0,1e-6,
 torch,alexnet,train,16,torch,eager,2,60965224,400.0,40.0,75.00,,1e-6,4.000
 ours,alexnet,infer,1,colonnade,plan,2,60965224,10.0,100.0,150.00,37.0,1e-6,
 onnxruntime,alexnet,infer,1,onnxruntime,all,2,60965224,8.0,125.0,187.00,,1e-6,0.800
+";
+    pub(in super::super) const THREAD_LINES: &str = "\
+alexnet,train,16,colonnade,plan,1,60965224,200.0,80.0,150.00,37.0,1e-6
+alexnet,train,16,colonnade,plan,2,60965224,100.0,160.0,300.00,75.0,1e-6
 ";
     const GROWTH_LINES: &str = "\
 ours,batch_1,forward,auto,direct,2,1.5,100.00,50.0,1.25e-7,64,
@@ -283,6 +324,10 @@ torch,batch_2,forward,torch,nchw,2,5.0,60.00,,1.25e-7,,2.500
             layers: std::array::from_fn(|_| entries(LAYER_LINES, &LAYERS)),
             growth: entries(GROWTH_LINES, &LAYERS),
             models: entries(MODEL_LINES, &MODELS),
+            threads: THREAD_LINES
+                .lines()
+                .map(|line| Row::parse(line, &MODELS).expect("a good line"))
+                .collect(),
             memory: vec![
                 fields("name,mode,batch,parameters,gradients,ratio"),
                 fields("alexnet,infer,1,244000000,0,1.2"),

@@ -61,6 +61,11 @@ impl Row {
         &self.fields[self.format.chosen]
     }
 
+    /// The threads that it could use.
+    pub(super) fn threads(&self) -> &str {
+        &self.fields[self.format.chosen + 1]
+    }
+
     /// Images a second, where they are told.
     pub(super) fn images_per_second(&self) -> Option<f64> {
         self.fields[self.format.images?].parse().ok()
@@ -162,7 +167,7 @@ mod tests {
     fn rows_of_networks() {
         let row = Row::parse(MODEL, &MODELS).expect("a good row");
         assert_eq!((row.key().as_str(), row.chosen()), ("alexnet,infer,16", "eager"));
-        assert_eq!(row.parameters(), Some("60965224"));
+        assert_eq!((row.threads(), row.parameters()), ("2", Some("60965224")));
         let slower = Numbers { median_ms: 400.0, gflops: 55.0, error: 1e-6 };
         let row = row.with(Some(slower));
         assert_eq!(row.images_per_second(), Some(40.0));

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::super::ratio::geometric_mean;
 use super::super::record::Entry;
+use super::super::row::Row;
 
 /// The peers of a table, in order.
 pub(super) fn libraries<'a>(entries: &[&'a Entry]) -> Vec<&'a str> {
@@ -106,6 +107,25 @@ pub(super) fn means(sections: &[(&'static str, Vec<&Entry>)]) -> String {
         cells.push(ratio(geometric_mean(&best)));
         let faster = best.iter().filter(|&&ratio| ratio >= 1.0).count();
         cells.push(format!("{faster} of {}", best.len()));
+        let _ = writeln!(text, "| {} |", cells.join(" | "));
+    }
+    text
+}
+
+/// How many times as fast all threads are as one. A row for one thread and one for all of each
+/// network, task and batch.
+pub(super) fn threads(rows: &[Row]) -> String {
+    let most = rows.last().map_or("", Row::threads);
+    let mut heads = ["network", "mode", "batch", "1 thread, ms"].map(String::from).to_vec();
+    heads.extend([format!("{most} threads, ms"), "ratio".to_owned()]);
+    let mut text = head(&heads);
+    for one in rows.iter().filter(|row| row.threads() == "1") {
+        let all = rows.iter().rfind(|row| row.key() == one.key());
+        let ms = |row: &Row| row.numbers.map(|numbers| numbers.median_ms);
+        let times = [ms(one), all.and_then(ms)];
+        let mut cells = vec![one.key().replace(',', " | ")];
+        cells.extend(times.map(|ms| shown(ms.map(|ms| format!("{ms:.3}")))));
+        cells.push(ratio(times[0].zip(times[1]).map(|(one, all)| one / all)));
         let _ = writeln!(text, "| {} |", cells.join(" | "));
     }
     text
