@@ -1,139 +1,82 @@
-//! The naive direct convolution against im2col + GEMM, in f32.
+//! Layers of known networks, each by every algorithm in all three directions, in f32. A layer is a
+//! group, so that im2col + GEMM, the direct convolution and Winograd's stand side by side.
 //!
-//! Throughput is in multiply-adds: an element per second is 2 flop/s. The naive one runs on one
-//! thread, as it always does; the other one on all that rayon has.
+//! Throughput is in multiply-adds by the formula: an element per second is 2 flop/s. The naive
+//! convolution runs on one thread, as it always does; the others on all that rayon has.
 
-use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use benches::{Layer, ONE_BY_ONE, SIMPLE_CONV_NET, THREE_BY_THREE};
-use conv::{Algorithm, Conv2dPlan, ConvError, Options, Update, Workspace};
-use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
-use tensor4::Tensor4;
-use testkit::{assert_close, tensor, values};
+use benches::case::{Case, Checked, Direction};
+use benches::layers::{self, TimedLayer};
+use benches::record::WRONG;
+use conv::{Algorithm, Options};
+use criterion::measurement::WallTime;
+use criterion::{
+    BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group,
+    criterion_main,
+};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Direction {
-    Forward,
-    BackwardData,
-    BackwardWeights,
+/// Names of the table of layers, and images: few enough for the naive convolution.
+const LAYERS: [(&str, usize); 8] = [
+    ("simple_conv1", 10),
+    ("deep_conv4", 10),
+    ("alexnet_conv1", 1),
+    ("alexnet_conv3", 1),
+    ("resnet_3x3_56", 1),
+    ("resnet_3x3_s2", 1),
+    ("resnet_1x1_56", 1),
+    ("mobilenet_dw", 1),
+];
+
+fn chosen_layers() -> Vec<TimedLayer> {
+    let all = layers::parse(layers::DEFAULT).expect("the table of this package");
+    let chosen = |(name, n): (&str, usize)| {
+        let layer = all.iter().find(|layer| layer.name == name).expect("a layer of the table");
+        TimedLayer { n, ..layer.clone() }
+    };
+    LAYERS.map(chosen).to_vec()
 }
 
-impl Direction {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Forward => "forward",
-            Self::BackwardData => "backward data",
-            Self::BackwardWeights => "backward weights",
-        }
-    }
-}
-
-/// A plan with all that its three directions read and write.
-struct Run {
-    plan: Conv2dPlan,
-    x: Tensor4,
-    w: Tensor4,
-    bias: Vec<f32>,
-    y: Tensor4,
-    dx: Tensor4,
-    dw: Tensor4,
-    dy: Tensor4,
-    workspace: Workspace<f32>,
-}
-
-impl Run {
-    /// `None` if the algorithm does not serve the layer.
-    fn new(layer: Layer, algorithm: Algorithm) -> Option<Self> {
-        let plan = match Conv2dPlan::new(layer.conv, Options::with_algorithm(algorithm)) {
-            Err(ConvError::Unsupported { .. }) => return None,
-            plan => plan.expect("a layer of a known network"),
-        };
-        let x = tensor(plan.input_shape(layer.n).expect("a small batch"), 1);
-        let w = tensor(plan.weight_shape(), 2);
-        let dy = tensor(plan.output_shape(layer.n).expect("a small batch"), 3);
-        Some(Self {
-            plan,
-            bias: values(layer.conv.out_channels, 4),
-            y: Tensor4::zeros(dy.shape()),
-            dx: Tensor4::zeros(x.shape()),
-            dw: Tensor4::zeros(w.shape()),
-            x,
-            w,
-            dy,
-            workspace: Workspace::new(),
-        })
-    }
-
-    /// Runs one direction; returns what it has computed.
-    fn run(&mut self, direction: Direction) -> &[f32] {
-        let Self { plan, x, w, bias, y, dx, dw, dy, workspace } = self;
-        let (x, dy) = (x.view(), dy.view());
-        let (result, out) = match direction {
-            Direction::Forward => {
-                (plan.forward_into(x, w.view(), Some(bias), y.view_mut(), workspace), y)
-            }
-            Direction::BackwardData => {
-                (plan.backward_data_into(w.view(), dy, dx.view_mut(), workspace), dx)
-            }
-            Direction::BackwardWeights => {
-                let update = Update::Overwrite;
-                (plan.backward_weights_into(x, dy, dw.view_mut(), None, update, workspace), dw)
-            }
-        };
-        result.expect("all shapes are those of the plan");
-        out.data()
-    }
-}
-
-/// Measures every algorithm on one direction of a layer.
-fn compare(criterion: &mut Criterion, layer: Layer, direction: Direction) {
-    let mut expected = Run::new(layer, Algorithm::Naive).expect("it serves all");
-    let start = Instant::now();
-    let expected = expected.run(direction);
-    let naive_time = start.elapsed();
-    let mut group = criterion.benchmark_group(format!("conv/{}/{}", direction.name(), layer.name));
-    group.sample_size(10);
+/// Measures every algorithm that serves a direction of a layer.
+fn compare(group: &mut BenchmarkGroup<'_, WallTime>, layer: &TimedLayer, direction: Direction) {
+    let mut case = Case::new(layer, direction).expect("a layer of a known network");
     for &algorithm in Algorithm::ALL {
-        // The gradients of all but the naive one are those of im2col + GEMM.
-        if direction != Direction::Forward
-            && algorithm != Algorithm::Naive
-            && algorithm != Algorithm::Im2colGemm
-        {
+        // It does not serve the layer.
+        let Ok(mut checked) = case.check(Options::with_algorithm(algorithm), false) else {
             continue;
-        }
-        let Some(mut run) = Run::new(layer, algorithm) else { continue };
-        // Sums of up to 3136 products: the rounding of f32, and no more.
-        assert_close(algorithm.name(), run.run(direction), expected, 1e-4);
-        group.throughput(Throughput::Elements(run.plan.multiply_adds(layer.n)));
+        };
+        let error = checked.error;
+        assert!(error <= WRONG, "{}, {algorithm}: the error is {error:.1e}", layer.name);
+        group.throughput(Throughput::Elements(checked.plan.multiply_adds(layer.n)));
         if algorithm == Algorithm::Naive {
-            // Slow enough for ten samples of one or two runs to say how slow.
-            group.sampling_mode(SamplingMode::Flat);
-            group.warm_up_time(Duration::from_millis(1)).measurement_time(12 * naive_time);
+            sample_slowly(group, &mut case, &mut checked);
         } else {
             group.sampling_mode(SamplingMode::Auto);
-            group.warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
+            group.warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_secs(1));
         }
-        group.bench_function(algorithm.name(), |bencher| {
-            bencher.iter(|| {
-                black_box(run.run(direction));
-            });
-        });
-    }
-    group.finish();
-}
-
-fn forward(criterion: &mut Criterion) {
-    for layer in [THREE_BY_THREE, SIMPLE_CONV_NET, ONE_BY_ONE] {
-        compare(criterion, layer, Direction::Forward);
+        let id = BenchmarkId::new(direction.name(), algorithm.name());
+        group.bench_function(id, |bencher| bencher.iter(|| case.call(&mut checked)));
     }
 }
 
-fn gradients(criterion: &mut Criterion) {
-    for direction in [Direction::BackwardData, Direction::BackwardWeights] {
-        compare(criterion, THREE_BY_THREE, direction);
+/// Slow enough for ten samples of one or two runs to say how slow.
+fn sample_slowly(group: &mut BenchmarkGroup<'_, WallTime>, case: &mut Case, checked: &mut Checked) {
+    let start = Instant::now();
+    case.call(checked);
+    group.sampling_mode(SamplingMode::Flat);
+    group.warm_up_time(Duration::from_millis(1)).measurement_time(12 * start.elapsed());
+}
+
+fn directions(criterion: &mut Criterion) {
+    for layer in chosen_layers() {
+        let mut group = criterion.benchmark_group(format!("conv/{}", layer.name));
+        group.sample_size(10).nresamples(10_000);
+        for direction in Direction::ALL {
+            compare(&mut group, &layer, direction);
+        }
+        group.finish();
     }
 }
 
-criterion_group!(convolutions, forward, gradients);
+criterion_group!(convolutions, directions);
 criterion_main!(convolutions);

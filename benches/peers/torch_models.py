@@ -22,6 +22,8 @@ class Torch:
         torch.set_num_interop_threads(1)
 
     def ways(self, model, weights, mode, batch):
+        # Or it takes the next network for the last one with other sizes, and compiles it for any.
+        torch.compiler.reset()
         prepare = self.train if mode == "train" else self.infer
         for compiled in (False, True):
             for name, memory_format in FORMATS.items():
@@ -36,8 +38,7 @@ class Torch:
         labels = torch.arange(batch) * 7 % model.shapes()[-1][0]
         optimizer = torch.optim.Adam(net.parameters(), lr=1e-4, fused=True)
         net.train()
-        torch.compiler.reset()
-        run = torch.compile(net) if compiled else net
+        run = torch.compile(net, dynamic=False) if compiled else net
 
         def call():
             optimizer.zero_grad(set_to_none=True)
@@ -58,9 +59,8 @@ class Torch:
     def infer(self, model, weights, batch, memory_format, compiled):
         net = network(model, weights).to(memory_format=memory_format).eval()
         x = torch.from_numpy(model.images(batch)).contiguous(memory_format=memory_format)
-        torch.compiler.reset()
         torch._inductor.config.freezing = True
-        run = torch.compile(net) if compiled else net
+        run = torch.compile(net, dynamic=False) if compiled else net
 
         def call():
             with torch.no_grad():

@@ -14,13 +14,14 @@ pub mod memory;
 pub mod model;
 pub mod model_record;
 pub mod peak;
+pub mod profile;
 pub mod record;
 pub mod timing;
 
 use conv::Conv2d;
 use im2col::Window;
 
-/// A convolutional layer and the batch that it is measured with.
+/// A layer whose unfolding is measured, and the batch.
 #[derive(Debug, Clone, Copy)]
 pub struct Layer {
     /// The name in the results.
@@ -43,11 +44,4 @@ pub const SIMPLE_CONV_NET: Layer = Layer {
     name: "SimpleConvNet conv1, n = 10",
     n: 10,
     conv: Conv2d::new(1, 28, 28, 30, Window::square(5)),
-};
-
-/// 1x1 over 256 channels of 28x28, into 64: a bottleneck of ResNet. One image.
-pub const ONE_BY_ONE: Layer = Layer {
-    name: "1x1, 256 to 64 channels 28x28",
-    n: 1,
-    conv: Conv2d::new(256, 28, 28, 64, Window::square(1)),
 };

@@ -1,6 +1,8 @@
 //! The networks that are timed: what they are, and how the library runs them. Nothing else of
 //! this package calls a network.
 
+use std::time::Instant;
+
 use im2col::Window;
 use net::layers::{affine, avg_pool2d, conv2d, sigmoid};
 use net::models::{AlexNet, DeepConvNet, SimpleConvNet};
@@ -12,6 +14,7 @@ use tensor4::{Tensor4, View4};
 use testkit::relative_rms;
 
 use crate::memory::Needed;
+use crate::profile::StepTimes;
 
 /// What weights and images follow from.
 const SEED: u64 = 1;
@@ -197,6 +200,31 @@ impl<T: NetScalar> Training<T> {
         net.backward(dlogits.view(), tape)?;
         net.update(optimizer);
         Ok(loss.mean)
+    }
+
+    /// As [`step`](Self::step), and measures its parts.
+    ///
+    /// # Errors
+    ///
+    /// None: all shapes fit.
+    pub fn profiled_step(&mut self) -> Result<StepTimes, NetError> {
+        let Self { net, optimizer, tape, dlogits, images, labels } = self;
+        tape.measure_layers(true);
+        let start = Instant::now();
+        let logits = net.forward(images.view(), tape, Mode::Train { step: optimizer.steps() })?;
+        let before_loss = Instant::now();
+        SoftmaxCrossEntropy.loss(logits, labels, Some(dlogits.view_mut()))?;
+        let after_loss = Instant::now();
+        net.backward(dlogits.view(), tape)?;
+        let before_update = Instant::now();
+        net.update(optimizer);
+        let end = Instant::now();
+        Ok(StepTimes {
+            layers: tape.layer_times().to_vec(),
+            loss: after_loss - before_loss,
+            optimiser: end - before_update,
+            total: end - start,
+        })
     }
 
     /// The losses of several steps.

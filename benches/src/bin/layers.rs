@@ -67,6 +67,9 @@ struct Cli {
     /// The names of the columns come first, as soon as names may be sent
     #[arg(long, conflicts_with = "csv")]
     serve: bool,
+    /// Time no layer: say what the machine can do at most
+    #[arg(long, conflicts_with_all = ["csv", "serve"])]
+    peak: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -121,6 +124,10 @@ impl Cli {
         let numerics = if self.numerics == "strict" { Numerics::Strict } else { Numerics::Fast };
         let (runs, prepacked) = (usize::from(self.runs), self.prepacked);
         let timer = Timer { pool, peak, threads, runs, numerics, prepacked };
+        if self.peak {
+            let Peak { gflops, instructions } = timer.peak;
+            return print_line(&format!("{gflops:.1} GFLOP/s ({instructions})")).map(|()| true);
+        }
         if self.serve { self.serve(&timer, &layers) } else { self.table(&timer, &layers) }
     }
 

@@ -6,12 +6,15 @@ use std::fs;
 use std::io::BufRead;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use benches::display::{self, bytes, print_line};
 use benches::memory::{Needed, peak_rss};
+use benches::model::Training;
 use benches::model::{ModelCase, Task, TimedModel};
 use benches::model_record::{COLUMNS, ModelRecord};
 use benches::peak::{self, Peak};
+use benches::profile::{self, Profile};
 use benches::{csv, timing};
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
@@ -55,13 +58,17 @@ struct Cli {
     /// this process has taken beside what the network must have
     #[arg(long, conflicts_with = "serve")]
     memory: bool,
+    /// Instead of timing, say where the time of training steps goes, by kinds of layers
+    #[arg(long, conflicts_with_all = ["serve", "memory"])]
+    profile: bool,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   models --model deep-convnet --mode train
   models --mode infer --batch 1 --threads 1 --csv results.csv
-  models --model alexnet --mode train --memory";
+  models --model alexnet --mode train --memory
+  models --model deep-convnet --profile";
 
 /// The value that stands for every network or task.
 const ALL: &str = "all";
@@ -116,6 +123,9 @@ impl Cli {
         if self.memory {
             return pool.install(|| self.memory()).map(|()| true);
         }
+        if self.profile {
+            return pool.install(|| self.profile()).map(|()| true);
+        }
         // A forced set that this CPU has not got is an error.
         let set = KernelSet::detect().map_err(|error| error.to_string())?;
         let peak = pool.install(|| peak::measure(set));
@@ -145,27 +155,58 @@ impl Cli {
 
     /// Times everything and prints it.
     fn table(&self, timer: &Timer) -> Result<bool, String> {
-        let silent = self.csv.as_ref().is_some_and(|path| path.as_os_str() == "-");
-        let say = |line: &str| if silent { Ok(()) } else { print_line(line) };
         let Peak { gflops, instructions } = timer.peak;
         let threads = display::threads(timer.threads);
-        say(&format!("FMA peak on {threads}: {gflops:.1} GFLOP/s ({instructions})"))?;
-        say(&ModelRecord::header())?;
+        self.say(&format!("FMA peak on {threads}: {gflops:.1} GFLOP/s ({instructions})"))?;
+        self.say(&ModelRecord::header())?;
         let mut csv = COLUMNS.join(",") + "\n";
         let mut all_right = true;
         for key in self.keys() {
             let record = timer.case(key)?.time(timer);
             all_right &= record.is_right();
-            say(&record.row())?;
+            self.say(&record.row())?;
             csv += &(record.to_csv() + "\n");
         }
-        match &self.csv {
-            Some(_) if silent => print_line(csv.trim_end())?,
-            Some(path) => fs::write(path, &csv)
-                .map_err(|error| format!("{} cannot be written: {error}", path.display()))?,
-            None => {}
-        }
+        self.write_csv(&csv)?;
         Ok(all_right)
+    }
+
+    /// Whether standard output is for CSV alone.
+    fn silent(&self) -> bool {
+        self.csv.as_ref().is_some_and(|path| path.as_os_str() == "-")
+    }
+
+    /// Prints a line for people, if they are there.
+    fn say(&self, line: &str) -> Result<(), String> {
+        if self.silent() { Ok(()) } else { print_line(line) }
+    }
+
+    /// Puts the file where `--csv` says, if it is given.
+    fn write_csv(&self, text: &str) -> Result<(), String> {
+        match &self.csv {
+            Some(_) if self.silent() => print_line(text.trim_end()),
+            Some(path) => fs::write(path, text)
+                .map_err(|error| format!("{} cannot be written: {error}", path.display())),
+            None => Ok(()),
+        }
+    }
+
+    /// Steps of each network, in parts.
+    fn profile(&self) -> Result<(), String> {
+        const DURATION: Duration = Duration::from_secs(2);
+        let mut csv = profile::COLUMNS.join(",") + "\n";
+        for (model, task, batch) in self.keys() {
+            if task != Task::Train {
+                continue;
+            }
+            let describe = |error: net::NetError| format!("{}: {error}", model.name());
+            let mut training = Training::<f32>::new(model, batch).map_err(describe)?;
+            let step = || training.profiled_step();
+            let profile = Profile::take(model, batch, DURATION, step).map_err(describe)?;
+            profile.lines().iter().try_for_each(|line| self.say(line))?;
+            csv += &profile.to_csv();
+        }
+        self.write_csv(&csv)
     }
 
     /// One network at one task: what it must keep, and what the process has taken.
@@ -189,27 +230,18 @@ impl Cli {
         let ratio = taken as f64 / needed.total() as f64;
         let Needed { parameters, gradients, moments, activations } = needed;
         let numbers = [parameters, gradients, moments, activations, needed.total(), taken];
-        let csv_wanted = self.csv.as_ref();
-        if csv_wanted.is_none_or(|path| path.as_os_str() != "-") {
-            print_line(&format!("{}, {}, batch {batch}", model.name(), task.name()))?;
-            for (name, number) in MEMORY_COLUMNS[3..].iter().zip(numbers) {
-                print_line(&format!("{name:<12}  {:>12}", bytes(number)))?;
-            }
-            print_line(&format!("{:<12}  {ratio:>12.2}", "ratio"))?;
+        self.say(&format!("{}, {}, batch {batch}", model.name(), task.name()))?;
+        for (name, number) in MEMORY_COLUMNS[3..].iter().zip(numbers) {
+            self.say(&format!("{name:<12}  {:>12}", bytes(number)))?;
         }
-        let Some(path) = csv_wanted else { return Ok(()) };
+        self.say(&format!("{:<12}  {ratio:>12.2}", "ratio"))?;
         let start = [model.name().to_owned(), task.name().to_owned(), batch.to_string()];
         let fields: Vec<String> = start
             .into_iter()
             .chain(numbers.map(|number| number.to_string()))
             .chain([format!("{ratio:.3}")])
             .collect();
-        let text = format!("{}\n{}\n", MEMORY_COLUMNS.join(","), csv::join(&fields));
-        if path.as_os_str() == "-" {
-            return print_line(text.trim_end());
-        }
-        fs::write(path, text)
-            .map_err(|error| format!("{} cannot be written: {error}", path.display()))
+        self.write_csv(&format!("{}\n{}\n", MEMORY_COLUMNS.join(","), csv::join(&fields)))
     }
 }
 

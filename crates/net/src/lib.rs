@@ -31,6 +31,7 @@
 
 mod average;
 mod builder;
+mod clock;
 mod data;
 mod error;
 mod fusion;
@@ -53,6 +54,7 @@ mod tape;
 mod trainer;
 
 pub use builder::Builder;
+pub use clock::LayerTime;
 pub use conv::ConvScalar as NetScalar;
 pub use data::{Samples, TensorSamples};
 pub use error::{Misfit, NetError};

@@ -53,6 +53,7 @@ impl<T: NetScalar> Sequential<T> {
         let plan = self.plan(purpose);
         tape.trained = None;
         tape.recorded.clear();
+        tape.clock.begin(self.layers.len());
         tape.states.resize_with(self.layers.len(), State::new);
         if tape.slots.len() < plan.slots {
             tape.slots.resize_with(plan.slots, Buffer::new);
@@ -74,7 +75,8 @@ impl<T: NetScalar> Sequential<T> {
             };
             let y = y.view_mut(output);
             let (layer, state) = (&self.layers[step.first], &mut tape.states[step.first]);
-            layer.forward_fused(step.tail, x, y, state, mode)?;
+            let pass = || layer.forward_fused(step.tail, x, y, state, mode);
+            tape.clock.forward(step.first, pass)?;
         }
         if purpose == Purpose::Record {
             for layer in 0..count {
@@ -191,7 +193,8 @@ impl<T: NetScalar> Sequential<T> {
             let gradient = Gradient { x, y, dy: current.view(output) };
             let dx = (index > end || to_input).then(|| next.view_mut(input));
             let (layer, state) = (&mut layers[step.first], &mut tape.states[step.first]);
-            layer.backward_fused(step.tail, gradient, dx, state)?;
+            let pass = || layer.backward_fused(step.tail, gradient, dx, state);
+            tape.clock.backward(step.first, pass)?;
             std::mem::swap(current, next);
         }
         Ok(())

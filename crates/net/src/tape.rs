@@ -2,8 +2,9 @@
 
 use tensor4::{Shape4, Tensor4, View4, ViewMut4};
 
+use crate::clock::Clock;
 use crate::plan::Purpose;
-use crate::{Mode, NetScalar, State};
+use crate::{LayerTime, Mode, NetScalar, State};
 
 /// The activations of one batch, the states of the layers and the gradients between them.
 ///
@@ -27,6 +28,7 @@ pub struct Tape<T> {
     /// The network of the last forward pass and the number of its images, if a backward pass may
     /// follow it.
     pub(crate) trained: Option<(u64, usize)>,
+    pub(crate) clock: Clock,
 }
 
 impl<T: NetScalar> Tape<T> {
@@ -40,6 +42,7 @@ impl<T: NetScalar> Tape<T> {
             gradients: [Buffer::new(), Buffer::new()],
             states: Vec::new(),
             trained: None,
+            clock: Clock::default(),
         }
     }
 
@@ -48,6 +51,19 @@ impl<T: NetScalar> Tape<T> {
     #[must_use]
     pub fn recording() -> Self {
         Self { record: true, ..Self::new() }
+    }
+
+    /// Whether passes from now on measure how long each layer takes, with those that it computes in
+    /// its pass.
+    pub fn measure_layers(&mut self, wanted: bool) {
+        self.clock.ask(wanted);
+    }
+
+    /// How long each layer took in the last passes, or nothing if they did not
+    /// [measure](Self::measure_layers) it.
+    #[must_use]
+    pub fn layer_times(&self) -> &[LayerTime] {
+        self.clock.times()
     }
 
     /// The output of layer `index` in the last forward pass, or `None` if there was none or the

@@ -5,14 +5,23 @@ use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Session;
+use super::record::written;
+
+/// What the fastest possible speed is called among the facts.
+const PEAK: &str = "FMA peak";
 
 /// Names and values, in the order in which they are shown. No name of a host, a user or a folder
 /// is among them.
-pub(super) fn facts(session: &Session<'_>) -> Vec<(String, String)> {
+///
+/// # Errors
+///
+/// Our timer cannot be run.
+pub(super) fn facts(session: &Session<'_>) -> Result<Vec<(String, String)>, String> {
     let mut facts = vec![
         ("date".to_owned(), today()),
         ("CPU".to_owned(), cpu()),
         ("threads".to_owned(), session.options.threads().to_string()),
+        (PEAK.to_owned(), peak(session)?),
         ("system".to_owned(), system()),
         ("compiler".to_owned(), compiler()),
         ("rounds".to_owned(), session.options.runs.to_string()),
@@ -22,7 +31,28 @@ pub(super) fn facts(session: &Session<'_>) -> Vec<(String, String)> {
             facts.push((peer.name().to_owned(), version.clone()));
         }
     }
-    facts
+    Ok(facts)
+}
+
+/// The number at the beginning of the [`PEAK`] among the facts.
+pub(super) fn peak_gflops(facts: &[(String, String)]) -> Option<f64> {
+    let (_, value) = facts.iter().find(|(what, _)| what == PEAK)?;
+    value.split(' ').next()?.parse().ok()
+}
+
+/// What the threads can do at most: the best of some measurements, as nothing makes one faster.
+fn peak(session: &Session<'_>) -> Result<String, String> {
+    const MEASUREMENTS: usize = 3;
+    let mut best = (0.0, String::new());
+    for _ in 0..MEASUREMENTS {
+        let text = written(session, "layers", &["--peak"])?.trim().to_owned();
+        let gflops = text.split(' ').next().and_then(|number| number.parse().ok());
+        let gflops: f64 = gflops.ok_or_else(|| format!("our layer timer says {text:?}"))?;
+        if gflops > best.0 {
+            best = (gflops, text);
+        }
+    }
+    Ok(best.1)
 }
 
 /// The date in UTC, as `2001-02-03`.
@@ -82,7 +112,14 @@ fn compiler() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::date;
+    use super::{date, peak_gflops};
+
+    #[test]
+    fn the_peak_is_read() {
+        let facts = [("FMA peak".to_owned(), "398.5 GFLOP/s (AVX-512)".to_owned())];
+        assert_eq!(peak_gflops(&facts), Some(398.5));
+        assert_eq!(peak_gflops(&[]), None);
+    }
 
     #[test]
     fn dates() {

@@ -45,6 +45,7 @@ pub(super) fn pictures(record: &Record) -> Vec<(&'static str, String)> {
 
 /// The page. `name` is that of the record's folder; `notes` are written by hand.
 pub(super) fn text(record: &Record, name: &str, notes: &str) -> String {
+    let peak = record.peak();
     let mut page = String::from("# Benchmarks\n\n");
     let _ = write!(
         page,
@@ -62,20 +63,26 @@ pub(super) fn text(record: &Record, name: &str, notes: &str) -> String {
     page += "\n## Networks\n\n";
     let _ = writeln!(page, "![ratios of networks](docs/pictures/{NETWORKS})\n");
     for (title, entries) in &sections(record)[..Group::ALL.len()] {
-        let _ = writeln!(page, "### {title}\n\n{}", table(entries));
+        let _ = writeln!(page, "### {title}\n\n{}", table(entries, peak));
     }
     page += "## Layers\n\n";
     let _ = writeln!(page, "![percent of peak](docs/pictures/{PEAK})\n");
     let _ = writeln!(page, "![ratios of layers](docs/pictures/{LAYERS})\n");
     for (title, entries) in &sections(record)[Group::ALL.len()..] {
-        let _ = writeln!(page, "### {title}\n\n{}", table(entries));
+        let _ = writeln!(page, "### {title}\n\n{}", table(entries, peak));
     }
     page += "## As batch and channels grow\n\n";
     page += "3x3 over 28x28 pixels, padded by 1, as many filters as channels; weights packed \
              beforehand where a library can.\n\n";
     let _ = writeln!(page, "![cost as batch and channels grow](docs/pictures/{GROWTH})\n");
-    page += "## Memory\n\n";
+    page += "## One thread and all\n\nOur networks alone.\n\n";
+    page += &tables::threads(&record.threads);
+    page += "\n## Memory\n\n";
     page += &memory(record);
+    page += "\n## Where a training step goes\n\n";
+    page += "Percent of the step, both directions of each kind of layer together; a layer that runs \
+             within another\nis counted there.\n\n";
+    page += &tables::profile(&record.profile);
     page += "\n## What we lose, and why\n\n";
     page += &losses(record);
     page += "\n";
@@ -156,7 +163,7 @@ fn peak(record: &Record) -> String {
     let series = series.map(|(name, entries)| {
         let percent = |label: &String| {
             let ours = |entry: &&Entry| entry.library == "ours" && entry.row.key() == *label;
-            entries.iter().find(ours)?.row.percent_of_peak()
+            Some(100.0 * entries.iter().find(ours)?.row.numbers?.gflops / record.peak()?)
         };
         (name.to_owned(), labels.iter().map(percent).collect())
     });
@@ -208,7 +215,7 @@ fn growth(record: &Record) -> String {
     }
     let panel = |(x_label, series)| Panel { x_label, series };
     let panels: Vec<Panel> = panels.into_iter().map(panel).collect();
-    curves("Cost of a billion operations, in milliseconds", "lower is better", &panels)
+    curves("Milliseconds for a billion operations (lower is better)", &panels)
 }
 
 #[cfg(test)]
@@ -221,11 +228,13 @@ mod tests {
         let page = text(&testing::record(), "2001-02-03", "By hand.\n");
         for part in [
             "[benches/record/2001-02-03]",
-            "| CPU | a model |",
+            "| FMA peak | 400.0 GFLOP/s (some) |",
             "### A training step\n",
             "| alexnet | 16 | 100.000 | 160 | 300.0 | 75 | 400.000 | 4.00 |",
             "### The gradient by the weights\n",
+            "| alexnet | train | 16 | 200.000 | 100.000 | 2.00 |",
             "| alexnet | infer | 1 | 244.0 MB | 0.0 MB |",
+            "| alexnet | 16 | 60.0 | 15.0 | 25.0 | 15.0 |",
             "- Inference of one image: alexnet (onnxruntime, 0.80).",
             "By hand.\n",
         ] {

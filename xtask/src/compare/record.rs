@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 
 use super::format::{Format, LAYERS, MODELS};
 use super::models::Group;
@@ -38,8 +39,12 @@ pub(super) struct Record {
     pub(super) layers: [Vec<Entry>; 4],
     pub(super) growth: Vec<Entry>,
     pub(super) models: Vec<Entry>,
+    /// Our networks on one thread, and on all.
+    pub(super) threads: Vec<Row>,
     /// The names of the columns, and the lines.
     pub(super) memory: Vec<Vec<String>>,
+    /// Likewise.
+    pub(super) profile: Vec<Vec<String>>,
 }
 
 /// Measures, unless a record is given, and writes the page and its pictures. Says whether our
@@ -99,8 +104,11 @@ fn measure(session: &Session<'_>, folder: &Path) -> Result<bool, String> {
     let growth = Options { layers: Some(session.workspace.root.join(GROWTH)), ..prepacked.clone() };
     let layers = growth.chosen_layers(session.workspace)?;
     save("growth", &LAYERS, session.with(&growth).compare_layers("forward", &layers)?)?;
+    write_file(&folder.join("threads.csv"), &threads(session)?)?;
     write_file(&folder.join("memory.csv"), &memory(session)?)?;
-    let facts = machine::facts(session);
+    let profile = written(session, "models", &["--csv", "-", "--profile", "--mode", "train"])?;
+    write_file(&folder.join("profile.csv"), &profile)?;
+    let facts = machine::facts(session)?;
     let facts = facts.iter().map(|(what, value)| join([what.as_str(), value]) + "\n");
     write_file(&folder.join("machine.csv"), &facts.collect::<String>())?;
     Ok(all_right)
@@ -110,24 +118,62 @@ fn measure(session: &Session<'_>, folder: &Path) -> Result<bool, String> {
 fn memory(session: &Session<'_>) -> Result<String, String> {
     let mut csv = String::new();
     for (mode, batch) in [("infer", "1"), ("train", "16")] {
-        let mut command = ours(session.workspace, "run", "models");
-        command.args(["--", "--memory", "--csv", "-", "--model", "alexnet"]);
-        command.args(["--mode", mode, "--batch", batch]);
-        command.args(["--threads", &session.options.threads().to_string()]);
-        let output = command.output().map_err(|error| format!("cargo cannot be run: {error}"))?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        if !output.status.success() {
-            let why = String::from_utf8_lossy(&output.stderr);
-            return Err(format!("our model timer fails: {}", why.trim()));
-        }
-        // The names of the columns once.
-        let skipped = usize::from(!csv.is_empty());
-        csv.extend(text.lines().skip(skipped).flat_map(|line| [line, "\n"]));
+        let task = ["--model", "alexnet", "--mode", mode, "--batch", batch];
+        let text = written(session, "models", &[&["--csv", "-", "--memory"][..], &task].concat())?;
+        add_lines(&mut csv, &text);
     }
     Ok(csv)
 }
 
+/// Our networks on one thread, and on all.
+fn threads(session: &Session<'_>) -> Result<String, String> {
+    let runs = session.options.runs.to_string();
+    let mut csv = String::new();
+    for threads in [1, session.options.threads()] {
+        let text = written_on(threads, session, "models", &["--csv", "-", "--runs", &runs])?;
+        add_lines(&mut csv, &text);
+    }
+    Ok(csv)
+}
+
+/// Adds the lines of a file of CSV, the names of the columns once.
+fn add_lines(csv: &mut String, text: &str) {
+    let skipped = usize::from(!csv.is_empty());
+    csv.extend(text.lines().skip(skipped).flat_map(|line| [line, "\n"]));
+}
+
+/// What one of our timers writes to its standard output.
+///
+/// # Errors
+///
+/// It cannot be run, or fails.
+pub(super) fn written(session: &Session<'_>, timer: &str, args: &[&str]) -> Result<String, String> {
+    written_on(session.options.threads(), session, timer, args)
+}
+
+/// The same on so many threads.
+fn written_on(
+    threads: usize,
+    session: &Session<'_>,
+    timer: &str,
+    args: &[&str],
+) -> Result<String, String> {
+    let mut command = ours(session.workspace, "run", timer);
+    command.args(["--", "--threads", &threads.to_string()]);
+    let output = command.args(args).stderr(Stdio::inherit()).output();
+    let output = output.map_err(|error| format!("cargo cannot be run: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("our timer of {timer} fails: {}", output.status));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 impl Record {
+    /// What the threads could do at most, in GFLOP/s.
+    pub(super) fn peak(&self) -> Option<f64> {
+        machine::peak_gflops(&self.machine)
+    }
+
     /// Reads the files of a folder.
     ///
     /// # Errors
@@ -152,9 +198,18 @@ impl Record {
             layers: [a?, b?, c?, d?],
             growth: entries("growth", &LAYERS)?,
             models: entries("models", &MODELS)?,
+            threads: read_rows(&path("threads"))?,
             memory: lines("memory")?,
+            profile: lines("profile")?,
         })
     }
+}
+
+/// The lines of a file that our model timer has written.
+fn read_rows(path: &Path) -> Result<Vec<Row>, String> {
+    let text = read(path)?;
+    let rows = text.lines().skip(1).map(|line| Row::parse(line, &MODELS));
+    rows.collect::<Result<_, _>>().map_err(|why| format!("{}: {why}", path.display()))
 }
 
 /// The lines of a file that `--csv` has written.
@@ -218,7 +273,9 @@ mod tests {
         }
         save("growth", LAYERS.header() + "\n");
         save("models", MODELS.header() + "\n" + testing::MODEL_LINES);
+        save("threads", MODELS.columns.join(",") + "\n" + testing::THREAD_LINES);
         save("memory", "name,ratio\nalexnet,1.2\n".to_owned());
+        save("profile", "name,batch,part,ms,percent\n".to_owned());
         save("machine", "CPU,\"a model, 2 cores\"\n".to_owned());
         let record = Record::read(&folder).expect("all files are there");
         assert_eq!((record.layers[3].len(), record.models.len()), (2, 4));
@@ -232,7 +289,7 @@ mod tests {
 #[cfg(test)]
 pub(super) mod testing {
     use super::super::format::{Format, LAYERS, MODELS};
-    use super::{Entry, Record};
+    use super::{Entry, Record, Row};
 
     pub(in super::super) const LAYER_LINES: &str = "\
 ours,conv1,forward,auto,direct,2,1.5,100.00,50.0,1.25e-7,64,
@@ -243,6 +300,10 @@ ours,alexnet,train,16,colonnade,plan,2,60965224,100.0,160.0,300.00,75.0,1e-6,
 torch,alexnet,train,16,torch,eager,2,60965224,400.0,40.0,75.00,,1e-6,4.000
 ours,alexnet,infer,1,colonnade,plan,2,60965224,10.0,100.0,150.00,37.0,1e-6,
 onnxruntime,alexnet,infer,1,onnxruntime,all,2,60965224,8.0,125.0,187.00,,1e-6,0.800
+";
+    pub(in super::super) const THREAD_LINES: &str = "\
+alexnet,train,16,colonnade,plan,1,60965224,200.0,80.0,150.00,37.0,1e-6
+alexnet,train,16,colonnade,plan,2,60965224,100.0,160.0,300.00,75.0,1e-6
 ";
     const GROWTH_LINES: &str = "\
 ours,batch_1,forward,auto,direct,2,1.5,100.00,50.0,1.25e-7,64,
@@ -259,13 +320,23 @@ torch,batch_2,forward,torch,nchw,2,5.0,60.00,,1.25e-7,,2.500
         };
         let fields = |line: &str| line.split(',').map(str::to_owned).collect();
         Record {
-            machine: vec![("CPU".to_owned(), "a model".to_owned())],
+            machine: vec![("FMA peak".to_owned(), "400.0 GFLOP/s (some)".to_owned())],
             layers: std::array::from_fn(|_| entries(LAYER_LINES, &LAYERS)),
             growth: entries(GROWTH_LINES, &LAYERS),
             models: entries(MODEL_LINES, &MODELS),
+            threads: THREAD_LINES
+                .lines()
+                .map(|line| Row::parse(line, &MODELS).expect("a good line"))
+                .collect(),
             memory: vec![
                 fields("name,mode,batch,parameters,gradients,ratio"),
                 fields("alexnet,infer,1,244000000,0,1.2"),
+            ],
+            profile: vec![
+                fields("name,batch,part,ms,percent"),
+                fields("alexnet,16,conv,60.0,60.00"),
+                fields("alexnet,16,pool,15.0,15.00"),
+                fields("alexnet,16,optimiser,25.0,25.00"),
             ],
         }
     }

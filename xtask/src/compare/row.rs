@@ -61,9 +61,9 @@ impl Row {
         &self.fields[self.format.chosen]
     }
 
-    /// The percentage of the FMA peak, where it is known.
-    pub(super) fn percent_of_peak(&self) -> Option<f64> {
-        self.fields[self.format.percent()].parse().ok()
+    /// The threads that it could use.
+    pub(super) fn threads(&self) -> &str {
+        &self.fields[self.format.chosen + 1]
     }
 
     /// Images a second, where they are told.
@@ -155,7 +155,7 @@ mod tests {
         let row = Row::parse(ROW, &LAYERS).expect("a good row");
         let numbers = Numbers { median_ms: 1.5, gflops: 100.0, error: 1.25e-7 };
         assert_eq!((row.chosen(), row.numbers), ("direct", Some(numbers)));
-        assert_eq!((row.key().as_str(), row.percent_of_peak()), ("conv1", Some(50.0)));
+        assert_eq!(row.key(), "conv1");
         assert_eq!((row.parameters(), row.images_per_second()), (None, None));
         let line = "a,forward,winograd,\"none: has 5x5, needs \"\"3x3\"\"\",2,,,,,\n";
         let row = Row::parse(line, &LAYERS).expect("a good row");
@@ -167,7 +167,7 @@ mod tests {
     fn rows_of_networks() {
         let row = Row::parse(MODEL, &MODELS).expect("a good row");
         assert_eq!((row.key().as_str(), row.chosen()), ("alexnet,infer,16", "eager"));
-        assert_eq!((row.parameters(), row.percent_of_peak()), (Some("60965224"), None));
+        assert_eq!((row.threads(), row.parameters()), ("2", Some("60965224")));
         let slower = Numbers { median_ms: 400.0, gflops: 55.0, error: 1e-6 };
         let row = row.with(Some(slower));
         assert_eq!(row.images_per_second(), Some(40.0));

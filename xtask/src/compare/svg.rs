@@ -96,13 +96,11 @@ pub(super) struct Panel {
 }
 
 /// Panels side by side, each value of x twice as far as the last, y from 0 on.
-pub(super) fn curves(title: &str, y_label: &str, panels: &[Panel]) -> String {
+pub(super) fn curves(title: &str, panels: &[Panel]) -> String {
     let (bottom, gap) = (TOP + 220.0, 46.0);
     let mut svg = start(title, bottom + BOTTOM);
     let names = panels.first().map_or(&[][..], |panel| &panel.series);
     legend(&mut svg, names.iter().map(|(name, _)| name.as_str()));
-    let _ = write!(svg, "<text x=\"10\" y=\"{:.1}\" font-style=\"italic\">", bottom + 32.0);
-    let _ = write!(svg, "{}</text>", escape(y_label));
     let share = WIDTH / panels.len().max(1) as f64;
     for (p, panel) in panels.iter().enumerate() {
         let (left, right) = (share * p as f64 + gap, share * (p + 1) as f64 - 16.0);
@@ -255,7 +253,7 @@ mod tests {
             x_label: x_label.to_owned(),
             series: vec![("one".to_owned(), vec![(1.0, 3.0), (2.0, 2.0), (8.0, 1.0)])],
         };
-        let svg = curves("Title", "cost", &[panel("batch"), panel("channels")]);
+        let svg = curves("Title", &[panel("batch"), panel("channels")]);
         assert_eq!(svg.matches("stroke-linejoin").count(), 2);
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
     }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::super::ratio::geometric_mean;
 use super::super::record::Entry;
+use super::super::row::Row;
 
 /// The peers of a table, in order.
 pub(super) fn libraries<'a>(entries: &[&'a Entry]) -> Vec<&'a str> {
@@ -31,8 +32,8 @@ fn rows<'a, 'b>(entries: &'b [&'a Entry]) -> Vec<&'b [&'a Entry]> {
     entries.chunk_by(|a, b| a.row.key() == b.row.key()).collect()
 }
 
-/// A line for each layer or network.
-pub(super) fn table(entries: &[&Entry]) -> String {
+/// A line for each layer or network. `peak` is in GFLOP/s.
+pub(super) fn table(entries: &[&Entry], peak: Option<f64>) -> String {
     let libraries = libraries(entries);
     let networks = entries.iter().any(|entry| entry.row.images_per_second().is_some());
     let mut heads: Vec<String> = if networks {
@@ -50,7 +51,7 @@ pub(super) fn table(entries: &[&Entry]) -> String {
         let mut cells = Vec::new();
         let of = |library: &str| row.iter().find(|entry| entry.library == library);
         if let Some(ours) = of("ours") {
-            cells.extend(our_cells(ours, networks));
+            cells.extend(our_cells(ours, networks, peak));
         }
         for library in &libraries {
             let entry = of(library);
@@ -69,12 +70,13 @@ pub(super) fn table(entries: &[&Entry]) -> String {
     text
 }
 
-fn our_cells(ours: &Entry, networks: bool) -> Vec<String> {
+fn our_cells(ours: &Entry, networks: bool, peak: Option<f64>) -> Vec<String> {
     let key = ours.row.key();
     let numbers = ours.row.numbers;
     let ms = shown(numbers.map(|numbers| format!("{:.3}", numbers.median_ms)));
     let gflops = shown(numbers.map(|numbers| format!("{:.1}", numbers.gflops)));
-    let percent = shown(ours.row.percent_of_peak().map(|percent| format!("{percent:.0}")));
+    let percent = numbers.zip(peak).map(|(numbers, peak)| 100.0 * numbers.gflops / peak);
+    let percent = shown(percent.map(|percent| format!("{percent:.0}")));
     let name = label(&key).to_owned();
     if networks {
         let batch = key.rsplit(',').next().unwrap_or_default().to_owned();
@@ -105,6 +107,59 @@ pub(super) fn means(sections: &[(&'static str, Vec<&Entry>)]) -> String {
         cells.push(ratio(geometric_mean(&best)));
         let faster = best.iter().filter(|&&ratio| ratio >= 1.0).count();
         cells.push(format!("{faster} of {}", best.len()));
+        let _ = writeln!(text, "| {} |", cells.join(" | "));
+    }
+    text
+}
+
+/// How many times as fast all threads are as one. A row for one thread and one for all of each
+/// network, task and batch.
+pub(super) fn threads(rows: &[Row]) -> String {
+    let most = rows.last().map_or("", Row::threads);
+    let mut heads = ["network", "mode", "batch", "1 thread, ms"].map(String::from).to_vec();
+    heads.extend([format!("{most} threads, ms"), "ratio".to_owned()]);
+    let mut text = head(&heads);
+    for one in rows.iter().filter(|row| row.threads() == "1") {
+        let all = rows.iter().rfind(|row| row.key() == one.key());
+        let ms = |row: &Row| row.numbers.map(|numbers| numbers.median_ms);
+        let times = [ms(one), all.and_then(ms)];
+        let mut cells = vec![one.key().replace(',', " | ")];
+        cells.extend(times.map(|ms| shown(ms.map(|ms| format!("{ms:.3}")))));
+        cells.push(ratio(times[0].zip(times[1]).map(|(one, all)| one / all)));
+        let _ = writeln!(text, "| {} |", cells.join(" | "));
+    }
+    text
+}
+
+/// The parts of a training step in percent, a line for each network. `lines` are those of the
+/// file: name, batch, part, milliseconds, percent.
+pub(super) fn profile(lines: &[Vec<String>]) -> String {
+    const NEEDED: [&str; 3] = ["conv", "affine", "optimiser"];
+    let fields = |line: &'_ Vec<String>| match &line[..] {
+        [name, batch, part, _, percent] => Some([name, batch, part, percent].map(String::clone)),
+        _ => None,
+    };
+    let lines: Vec<[String; 4]> = lines.iter().skip(1).filter_map(fields).collect();
+    let mut parts: Vec<&str> = Vec::new();
+    for [_, _, part, _] in &lines {
+        if !parts.contains(&part.as_str()) {
+            parts.push(part);
+        }
+    }
+    let mut heads = vec!["network".to_owned(), "batch".to_owned()];
+    heads.extend(parts.iter().map(ToString::to_string));
+    heads.push("outside convolution, affine and optimiser".to_owned());
+    let mut text = head(&heads);
+    for network in lines.chunk_by(|a, b| a[..2] == b[..2]) {
+        let percent = |part: &str| {
+            let line = network.iter().find(|line| line[2] == part)?;
+            line[3].parse::<f64>().ok()
+        };
+        let mut cells = vec![network[0][0].to_owned(), network[0][1].to_owned()];
+        let shares = parts.iter().map(|part| percent(part));
+        cells.extend(shares.map(|share| shown(share.map(|share| format!("{share:.1}")))));
+        let needed: f64 = NEEDED.iter().filter_map(|part| percent(part)).sum();
+        cells.push(format!("{:.1}", 100.0 - needed));
         let _ = writeln!(text, "| {} |", cells.join(" | "));
     }
     text
