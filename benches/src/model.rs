@@ -7,10 +7,10 @@ use im2col::Window;
 use net::layers::{affine, avg_pool2d, conv2d, sigmoid};
 use net::models::{AlexNet, DeepConvNet, SimpleConvNet};
 use net::{
-    Builder, Init, LayerSummary, Mode, NetError, NetScalar, Optimizer, Rule, Sequential,
+    Builder, Init, LayerSummary, Mode, NetError, NetScalar, Optimizer, Rule, Sequential, Session,
     SoftmaxCrossEntropy, Tape,
 };
-use tensor4::{Tensor4, View4};
+use tensor4::Tensor4;
 use testkit::relative_rms;
 
 use crate::memory::Needed;
@@ -234,9 +234,8 @@ impl<T: NetScalar> Training<T> {
 }
 
 /// A network that does not change, and a batch.
-pub struct Inference<T> {
-    net: Sequential<T>,
-    tape: Tape<T>,
+pub struct Inference<T: NetScalar> {
+    session: Session<T>,
     images: Tensor4<T>,
 }
 
@@ -248,7 +247,7 @@ impl<T: NetScalar> Inference<T> {
     /// [`NetError::Tensor`] if the batch is too large.
     pub fn new(model: TimedModel, n: usize) -> Result<Self, NetError> {
         let net = model.build::<T>()?;
-        Ok(Self { tape: Tape::new(), images: images(&net, n)?, net })
+        Ok(Self { images: images(&net, n)?, session: Session::new(net)? })
     }
 
     /// The logits of the batch.
@@ -256,8 +255,8 @@ impl<T: NetScalar> Inference<T> {
     /// # Errors
     ///
     /// None: all shapes fit.
-    pub fn run(&mut self) -> Result<View4<'_, T>, NetError> {
-        self.net.forward(self.images.view(), &mut self.tape, Mode::Eval)
+    pub fn run(&self) -> Result<net::Inference<'_, T>, NetError> {
+        self.session.infer(self.images.view())
     }
 }
 
@@ -302,8 +301,8 @@ impl ModelCase {
                 errors.fold(0.0, |a, b| if a >= b || a.is_nan() { a } else { b })
             }
             Self::Infer(inference) => {
-                let mut reference = Inference::<f64>::new(model, n)?;
-                relative_rms(inference.run()?.data(), reference.run()?.data())
+                let reference = Inference::<f64>::new(model, n)?;
+                relative_rms(inference.run()?.view().data(), reference.run()?.view().data())
             }
         };
         Ok((case, error))
@@ -321,7 +320,7 @@ impl ModelCase {
             }
             Self::Infer(inference) => {
                 let logits = inference.run().expect("the batch is that of the network");
-                std::hint::black_box(logits.data());
+                std::hint::black_box(logits.view().data());
             }
         }
     }

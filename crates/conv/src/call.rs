@@ -138,6 +138,15 @@ pub(crate) fn keep_threads_busy(tasks: usize) -> bool {
     tasks.is_multiple_of(threads) || tasks >= 4 * threads
 }
 
+/// Multiply-adds that one thread has done before another would be awake to help.
+const SMALL: u64 = 1 << 22;
+
+/// How many pieces of a call of so many multiply-adds a thread takes at least: all of them, if the
+/// call is small.
+pub(crate) fn least_pieces(multiply_adds: u64) -> usize {
+    if multiply_adds < SMALL { usize::MAX / 4 } else { 1 }
+}
+
 /// `max(y, 0)` of every element; NaN stays NaN.
 pub(crate) fn relu_in_place<T: ConvScalar>(y: &mut [T]) {
     for y in y {

@@ -14,7 +14,7 @@ use std::ops::Range;
 use im2col::ConvGeometry;
 use rayon::prelude::*;
 
-use crate::call::{Call, keep_threads_busy};
+use crate::call::{Call, keep_threads_busy, least_pieces};
 use crate::filters::Filters;
 use crate::kernels::{Area, Kernels, Pool};
 use crate::out::Out;
@@ -165,16 +165,17 @@ pub(crate) fn forward<T: ConvScalar>(
     let plane_len = layout.out_plane_len(call.pool);
     // Blocks of a group that one task computes: all of them where there are many images, because
     // each task pads its rows anew.
-    let blocks = if keep_threads_busy(n) {
+    let least = least_pieces(plan.multiply_adds(n));
+    let blocks = if least > n || keep_threads_busy(n) {
         layout.blocks
     } else {
         layout.blocks.div_ceil(2 * rayon::current_num_threads())
     };
     let group_len = layout.group_oc * plane_len;
-    out.par_chunks(group_len, 1, &|i, out| {
+    out.par_chunks(group_len, least, &|i, out| {
         let (image, group) = (i / layout.groups, i % layout.groups);
         let x = &call.x.image(image)[group * layout.g.in_len()..][..layout.g.in_len()];
-        out.par_chunks(blocks * layout.width * plane_len, 1, &|task, out| {
+        out.par_chunks(blocks * layout.width * plane_len, least, &|task, out| {
             let first = group * layout.blocks + task * blocks;
             let task = Task {
                 x,

@@ -16,7 +16,7 @@ use std::ops::Range;
 
 use im2col::{ConvGeometry, Padding};
 
-use crate::call::{Call, keep_threads_busy};
+use crate::call::{Call, keep_threads_busy, least_pieces};
 use crate::filters::Filters;
 use crate::kernels::lanes::{Lanes, MARGIN, MAX_COLS, Plane, Rows, Taps};
 use crate::kernels::{Kernels, Pool};
@@ -287,7 +287,8 @@ pub(crate) fn forward<T: ConvScalar>(
     let groups = out.len() / group_len;
     // Blocks of a group that one task computes: all of them where there are many groups, because each
     // task copies its rows anew.
-    let blocks = if keep_threads_busy(groups) {
+    let small = least_pieces(plan.multiply_adds(call.x.shape().n()));
+    let blocks = if small > groups || keep_threads_busy(groups) {
         layout.blocks
     } else {
         layout.blocks.div_ceil(2 * rayon::current_num_threads())
@@ -315,7 +316,7 @@ pub(crate) fn forward<T: ConvScalar>(
         }
     };
     let least = (1 << 18) / (layout.group_oc * layout.g.out_plane_len() * layout.g.patch_len()) + 1;
-    out.par_chunks(group_len, least, &|i, out| {
+    out.par_chunks(group_len, least.max(small), &|i, out| {
         if blocks == layout.blocks {
             return run(i, 0, out);
         }

@@ -25,7 +25,7 @@ use std::sync::{Mutex, PoisonError};
 use im2col::ConvGeometry;
 use rayon::prelude::*;
 
-use crate::call::{Call, Weights, keep_threads_busy};
+use crate::call::{Call, Weights, keep_threads_busy, least_pieces};
 use crate::kernels::Kernels;
 use crate::kernels::winograd::Form;
 use crate::out::{Chunks, Out};
@@ -200,7 +200,8 @@ pub(crate) fn forward<T: ConvScalar>(
         }
         weights => weights,
     };
-    let run = Run { layout: &layout, memory: &memory, call, weights };
+    let least = least_pieces(plan.multiply_adds(n));
+    let run = Run { layout: &layout, memory: &memory, call, weights, least };
     match sharing {
         Sharing::Images(images) => run.by_images(images, out, columns),
         Sharing::Steps(tiles) => run.by_steps(tiles, n, out, columns, v),
@@ -213,6 +214,8 @@ struct Run<'a, T: 'static> {
     memory: &'a Memory<'a, T>,
     call: &'a Call<'a, T>,
     weights: Weights<'a, T>,
+    /// How many pieces of the work a thread takes at least.
+    least: usize,
 }
 
 impl<T: ConvScalar> Run<'_, T> {
@@ -276,7 +279,7 @@ impl<T: ConvScalar> Run<'_, T> {
     fn by_images(&self, images: usize, out: Out<'_, T>, scratch: Columns<'_, T>) {
         let (layout, blocking) = (self.layout, &self.memory.blocking);
         let image_len = self.image_len();
-        out.par_chunks(images * image_len, 1, &|i, mut out| {
+        out.par_chunks(images * image_len, self.least, &|i, mut out| {
             let before = i * images;
             let end = (before + out.len() / image_len) * layout.tiles;
             scratch.with(|scratch| {
@@ -318,7 +321,7 @@ impl<T: ConvScalar> Run<'_, T> {
             let tiles = &tiles;
             for group in 0..layout.groups {
                 let pieces = v.par_chunks_exact_mut(blocking.v_piece()).enumerate();
-                pieces.for_each(|(piece, v)| {
+                pieces.with_min_len(self.least).for_each(|(piece, v)| {
                     scratch.with(|scratch| {
                         blocking.transform_input(self.call.x, group, piece, tiles, v, scratch);
                     });
@@ -327,7 +330,8 @@ impl<T: ConvScalar> Run<'_, T> {
                 let out = out.reborrow().from(tiles.images.start * image_len);
                 let planes = Mutex::new((0, Planes::<T, MAX_TILES>::new(self, out, group)));
                 // Tasks are drawn in order, each with the planes of all images that are its own.
-                (0..self.tasks()).into_par_iter().with_max_len(1).for_each(|_| {
+                let tasks = (0..self.tasks()).into_par_iter();
+                tasks.with_max_len(1).with_min_len(self.least).for_each(|_| {
                     let (task, mut planes) = {
                         let mut planes = planes.lock().unwrap_or_else(PoisonError::into_inner);
                         planes.0 += 1;
