@@ -52,19 +52,20 @@ fn compare(group: &mut BenchmarkGroup<'_, WallTime>, layer: &TimedLayer, directi
             sample_slowly(group, &mut case, &mut checked);
         } else {
             group.sampling_mode(SamplingMode::Auto);
-            group.warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_secs(1));
+            group.warm_up_time(Duration::from_millis(150));
+            group.measurement_time(Duration::from_millis(700));
         }
         let id = BenchmarkId::new(direction.name(), algorithm.name());
         group.bench_function(id, |bencher| bencher.iter(|| case.call(&mut checked)));
     }
 }
 
-/// Slow enough for ten samples of one or two runs to say how slow.
+/// Slow enough for ten samples of one run to say how slow.
 fn sample_slowly(group: &mut BenchmarkGroup<'_, WallTime>, case: &mut Case, checked: &mut Checked) {
     let start = Instant::now();
     case.call(checked);
     group.sampling_mode(SamplingMode::Flat);
-    group.warm_up_time(Duration::from_millis(1)).measurement_time(12 * start.elapsed());
+    group.warm_up_time(Duration::from_millis(1)).measurement_time(9 * start.elapsed());
 }
 
 fn directions(criterion: &mut Criterion) {
