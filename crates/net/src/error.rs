@@ -1,7 +1,6 @@
 //! The one error type of this crate.
 
 use conv::ConvError;
-use gemm::GemmError;
 use im2col::GeometryError;
 use tensor4::{Shape4, TensorError};
 
@@ -154,9 +153,6 @@ pub enum NetError {
     /// From a convolution.
     #[error(transparent)]
     Conv(#[from] ConvError),
-    /// From a matrix product.
-    #[error(transparent)]
-    Gemm(#[from] GemmError),
 }
 
 /// Why a layer does not fit its input.

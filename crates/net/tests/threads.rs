@@ -67,8 +67,10 @@ fn training_and_evaluation_give_the_same_bytes() {
     }
 }
 
+type Build = fn() -> Sequential<f32>;
+
 /// A sum over the bits of all weights after so many steps, in a pool of so many threads.
-fn weights_after_50_steps(net: fn() -> Sequential<f32>, n: usize, threads: usize) -> u64 {
+fn weights_after_50_steps(net: Build, n: usize, threads: usize) -> u64 {
     let pool = ThreadPoolBuilder::new().num_threads(threads).build().expect("a few threads");
     pool.install(|| {
         let mut net = net();
@@ -90,7 +92,7 @@ fn weights_after_50_steps(net: fn() -> Sequential<f32>, n: usize, threads: usize
 
 #[test]
 fn fifty_steps_of_each_model_give_the_same_bytes() {
-    let models: [(&str, fn() -> Sequential<f32>, usize); 4] = [
+    let models: [(&str, Build, usize); 4] = [
         ("SimpleConvNet", || SimpleConvNet::default().build(1).expect("it fits"), 20),
         ("LeNet-5", || LeNet5::default().build(1).expect("it fits"), 20),
         ("DeepConvNet", || DeepConvNet::default().build(1).expect("it fits"), 20),
