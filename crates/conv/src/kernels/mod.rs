@@ -22,6 +22,7 @@ mod mirror;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod pack;
+pub(crate) mod pairs;
 mod pool;
 mod relu_grad;
 mod scalar;
