@@ -76,6 +76,7 @@ pub use error::ConvError;
 pub use kernels::KernelSet;
 pub use kernels::dispatch::{MulAdd, Vectorised, vectorised};
 pub use kernels::max_pool::MaxRow;
+pub use kernels::pairs::{PairShares, PairSums};
 #[doc(hidden)]
 pub use kernels::{FmaBurst, fma_burst};
 pub use plan::Conv2dPlan;

@@ -102,6 +102,8 @@ struct Layout<'a, T: 'static> {
     rows: usize,
     /// of so many images: of one, if they are not all rows.
     images: usize,
+    /// Whether two pixels share a register, which a few output channels would fill by half.
+    pairs: bool,
 }
 
 /// Pixels that are summed over at a time.
@@ -142,7 +144,9 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
         let blocks = g.in_c().div_ceil(channels);
         let parts = Parts { kernels, g, groups, group_oc, channels, blocks };
         let panels = group_oc.div_ceil(kernels.lanes).div_ceil(most);
-        Self { parts, reading, panels, rows, images }
+        let near = (window.stride_w, window.dilation_w) == (1, 1);
+        let pairs = near && 2 * group_oc <= kernels.lanes && g.out_w().is_multiple_of(2);
+        Self { parts, reading, panels, rows, images, pairs }
     }
 
     /// How often pixels are summed over.
@@ -264,7 +268,8 @@ impl<T: ConvScalar> Part<'_, T> {
             let out_channels = width.min(parts.group_oc - first);
             let first_channel = self.cut.group * parts.group_oc + first;
             let len = rows * cols;
-            for (image, panel) in pixels.images.clone().zip(panel.chunks_exact_mut(len * width)) {
+            let panel_len = if layout.pairs { len / 2 * width } else { len * width };
+            for (image, panel) in pixels.images.clone().zip(panel.chunks_exact_mut(panel_len)) {
                 let at = first_channel * g.out_plane_len() + pixels.rows.start * g.out_w();
                 let (dy, relu) = self.gradients.outputs(image, at);
                 kernels.grad_panel(Panel {
@@ -274,6 +279,7 @@ impl<T: ConvScalar> Part<'_, T> {
                     pixels: len,
                     out_channels,
                     width,
+                    pairs: layout.pairs,
                     panel,
                     sums: if self.with_bias { &mut bias[first..] } else { &mut [] },
                 });
@@ -291,6 +297,7 @@ impl<T: ConvScalar> Part<'_, T> {
                 kernel_row_stride: reading.kernel_row_stride(),
                 kernel_cols: self.kernel_cols,
                 dy: panel,
+                pairs: layout.pairs,
                 vectors: registers.len(),
                 sums: &mut sums[first..],
                 sums_stride: parts.width(),

@@ -32,6 +32,12 @@ impl Vector for F32x8 {
     }
 
     #[inline(always)]
+    unsafe fn splat_pair(p: *const f32) -> Self {
+        // SAFETY: the caller guarantees AVX2 and two readable elements; any alignment will do.
+        unsafe { Self(_mm256_castpd_ps(_mm256_set1_pd(p.cast::<f64>().read_unaligned()))) }
+    }
+
+    #[inline(always)]
     unsafe fn load(p: *const f32) -> Self {
         // SAFETY: the caller guarantees 8 readable elements; any alignment will do.
         unsafe { Self(_mm256_loadu_ps(p)) }

@@ -29,6 +29,12 @@ impl Vector for F32x16 {
     }
 
     #[inline(always)]
+    unsafe fn splat_pair(p: *const f32) -> Self {
+        // SAFETY: the caller guarantees AVX-512F and two readable elements; any alignment will do.
+        unsafe { Self(_mm512_castpd_ps(_mm512_set1_pd(p.cast::<f64>().read_unaligned()))) }
+    }
+
+    #[inline(always)]
     unsafe fn load(p: *const f32) -> Self {
         // SAFETY: the caller guarantees AVX-512F and 16 readable elements; any alignment will do.
         unsafe { Self(_mm512_loadu_ps(p)) }

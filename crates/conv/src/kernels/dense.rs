@@ -6,6 +6,7 @@
 pub(crate) mod table;
 
 use super::max_pool::MaxRow;
+use super::pairs::{PairShares, PairSums};
 use super::vector::Vector;
 
 /// Rows of weights that a gradient by the data takes at a time.
@@ -77,6 +78,8 @@ pub struct Dense<T: 'static> {
     pub(super) weights: unsafe fn(&mut Weights<'_, T>),
     pub(super) data: unsafe fn(&mut Data<'_, T>),
     pub(super) max_row: unsafe fn(&mut MaxRow<'_, T>),
+    pub(super) pair_sums: unsafe fn(&mut PairSums<'_, T>),
+    pub(super) pair_shares: unsafe fn(&mut PairShares<'_, T>),
 }
 
 impl<T> Dense<T> {

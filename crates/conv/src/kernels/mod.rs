@@ -22,6 +22,7 @@ mod mirror;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod pack;
+pub(crate) mod pairs;
 mod pool;
 mod relu_grad;
 mod scalar;
@@ -29,6 +30,7 @@ mod set;
 mod vector;
 mod weight_grad;
 mod weight_grad_lanes;
+mod weight_grad_panel;
 #[macro_use]
 mod weight_grad_table;
 pub(crate) mod winograd;
@@ -41,8 +43,9 @@ pub(crate) use pool::Pool;
 pub(crate) use relu_grad::{ReluGrad, Unpool};
 pub(crate) use set::HasKernels;
 pub use set::KernelSet;
-pub(crate) use weight_grad::{Gather, Panel, WeightGrad};
+pub(crate) use weight_grad::WeightGrad;
 pub(crate) use weight_grad_lanes::PlaneGrad;
+pub(crate) use weight_grad_panel::{Gather, Panel};
 
 /// The kernels of one instruction set for one element type.
 #[derive(Debug)]
@@ -215,7 +218,8 @@ macro_rules! table {
             use super::{lanes, winograd};
             use super::vector::Vector;
             use super::relu_grad::{self, ReluGrad, Unpool};
-            use super::{Gather, Panel, PlaneGrad, WeightGrad, weight_grad, weight_grad_lanes};
+            use super::{Gather, Panel, PlaneGrad, WeightGrad};
+            use super::{weight_grad, weight_grad_lanes, weight_grad_panel};
             use super::{KernelSet, Kernels, WinogradForm};
 
             $(#[$feature])?

@@ -32,6 +32,12 @@ impl Vector for F32x4 {
     }
 
     #[inline(always)]
+    unsafe fn splat_pair(p: *const f32) -> Self {
+        // SAFETY: the caller guarantees NEON and two readable elements; any alignment will do.
+        unsafe { Self(vreinterpretq_f32_f64(vdupq_n_f64(p.cast::<f64>().read_unaligned()))) }
+    }
+
+    #[inline(always)]
     unsafe fn load(p: *const f32) -> Self {
         // SAFETY: the caller guarantees four readable elements; any alignment will do.
         unsafe { Self(vld1q_f32(p)) }

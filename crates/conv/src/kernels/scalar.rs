@@ -26,6 +26,13 @@ impl<T: ConvScalar> Vector for Four<T> {
     }
 
     #[inline(always)]
+    unsafe fn splat_pair(p: *const T) -> Self {
+        // SAFETY: the caller guarantees two readable elements.
+        let [a, b] = unsafe { p.cast::<[T; 2]>().read() };
+        Self([a, b, a, b])
+    }
+
+    #[inline(always)]
     unsafe fn load(p: *const T) -> Self {
         // SAFETY: the caller guarantees four readable elements; `read_unaligned` asks for no
         // alignment.

@@ -28,6 +28,8 @@ pub(crate) trait Vector: Copy {
 
     /// `x` in every lane.
     unsafe fn splat(x: Self::Elem) -> Self;
+    /// The elements at `p` and `p + 1` in turn.
+    unsafe fn splat_pair(p: *const Self::Elem) -> Self;
     /// The elements at `p..p + LANES`.
     unsafe fn load(p: *const Self::Elem) -> Self;
     /// The elements at `p..p + count`, 0 in the lanes beyond; `count <= LANES`.

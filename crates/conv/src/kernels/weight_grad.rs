@@ -6,14 +6,11 @@
 use std::array::from_fn;
 
 use super::vector::Vector;
-use super::weight_grad_lanes::totals;
+use super::weight_grad_panel::{Gather, Panel, of_pairs};
 use super::{Kernels, PlaneGrad, lanes};
 
 /// Pixels of a row that are summed between two checks of its end.
 const UNROLLED: usize = 4;
-
-/// How far ahead gradients by outputs are asked for.
-const PIXELS_AHEAD: usize = 256;
 
 impl<T> Kernels<T> {
     /// Sums gradients by weights, with output channels in the lanes.
@@ -76,6 +73,9 @@ pub(crate) struct WeightGrad<'a, T> {
     pub(crate) kernel_cols: &'a [usize],
     /// The gradients by the outputs, `(images, rows, cols, vectors * LANES)`.
     pub(crate) dy: &'a [T],
+    /// Whether they come in [pairs](Panel::pairs) of pixels, in one register: `(images, rows, cols / 2,
+    /// LANES)`.
+    pub(crate) pairs: bool,
     /// Registers of output channels.
     pub(crate) vectors: usize,
     /// The sums, `vectors * LANES` elements of each tap, taps `sums_stride` apart.
@@ -88,6 +88,11 @@ pub(crate) struct WeightGrad<'a, T> {
 impl<T> WeightGrad<'_, T> {
     fn pixels(&self) -> usize {
         self.images * self.rows * self.cols
+    }
+
+    /// Whether the columns of the kernel are neighbours.
+    pub(crate) fn near(&self) -> bool {
+        self.kernel_cols.windows(2).all(|cols| cols[0] + 1 == cols[1])
     }
 
     /// Panics if it would reach beyond its slices: the proof that the kernels below stand on.
@@ -105,7 +110,12 @@ impl<T> WeightGrad<'_, T> {
             - 1;
         assert!(last < self.x.len());
         let width = self.vectors * lanes;
-        assert!(self.dy.len() >= self.pixels() * width);
+        if self.pairs {
+            assert!(self.near() && self.vectors == 1 && self.cols.is_multiple_of(2));
+            assert!(self.dy.len() >= self.pixels() / 2 * width);
+        } else {
+            assert!(self.dy.len() >= self.pixels() * width);
+        }
         let taps = self.channels * self.kernel_rows * self.kernel_cols.len();
         assert!(width <= self.sums_stride || taps == 1);
         assert!(self.sums.len() >= (taps - 1) * self.sums_stride + width);
@@ -158,21 +168,44 @@ pub(crate) fn for_each_tile<'a, T>(
     }
 }
 
-/// Sums a tile of `A` places, `B` columns and `N` registers.
+/// How many neighbouring pixels a tile of so many sums takes at a time: each pixel of the input is
+/// then broadcast once for all of them, while their gradients stay in registers.
+#[inline(always)]
+fn at_a_time<V: Vector>(sums: usize, registers: usize) -> usize {
+    let fits = |pixels: usize| sums + pixels * registers < V::REGISTERS;
+    if fits(4) {
+        4
+    } else if fits(2) {
+        2
+    } else {
+        1
+    }
+}
+
+/// Sums a tile of `A` places, `B` columns and `N` registers, of two pixels in turn in the lanes if
+/// they are `PAIRS`. The columns of the kernel are neighbours, if they are `NEAR`.
 ///
 /// # Safety
 ///
 /// The CPU has the instruction set of `V`, [`WeightGrad::check`] has passed, the tile is one of the
-/// arguments, and `A`, `B` and `N` are its places, its columns and its registers.
+/// arguments, `A`, `B` and `N` are its places, its columns and its registers, and `NEAR` and `PAIRS` are
+/// what the arguments say.
 #[inline(always)]
-pub(crate) unsafe fn tile<V: Vector, const A: usize, const B: usize, const N: usize>(
+pub(crate) unsafe fn tile<
+    V: Vector,
+    const A: usize,
+    const B: usize,
+    const N: usize,
+    const NEAR: bool,
+    const PAIRS: bool,
+>(
     args: &mut WeightGrad<'_, V::Elem>,
     tile: &Tile,
 ) {
     // SAFETY: the caller guarantees the CPU. Of `x` the largest index is that of the last tap for the
-    // last pixel of the last image, of `dy` that many registers are read as there are pixels, and of
-    // `sums` the taps are read and written that are those of the tile: all lie within, as `check` has
-    // shown.
+    // last pixel of the last image, of `dy` that many registers are read as there are pixels, or pairs of
+    // them, and of `sums` the taps are read and written that are those of the tile: all lie within, as
+    // `check` has shown.
     unsafe {
         let cols: [usize; B] = from_fn(|b| *args.kernel_cols.get_unchecked(tile.first_col + b));
         let (mut channel, mut kernel_row) = (tile.channel, tile.kernel_row);
@@ -182,24 +215,36 @@ pub(crate) unsafe fn tile<V: Vector, const A: usize, const B: usize, const N: us
             if kernel_row == args.kernel_rows {
                 (channel, kernel_row) = (channel + 1, 0);
             }
+            let place = if NEAR { place + cols[0] } else { place };
             args.x.as_ptr().wrapping_add(place)
         });
         let mut dy = args.dy.as_ptr();
         let mut sums = [[[V::splat(V::Elem::default()); N]; B]; A];
+        // Elements of `x` from one step to the next.
+        let step = if PAIRS { 2 } else { 1 };
+        let steps = args.cols / step;
+        let near = if NEAR && B > 1 { at_a_time::<V>(A * B * N, N) } else { 1 };
+        let unrolled = if near == 1 { UNROLLED } else { near };
         for image in 0..args.images {
             let mut x = first.map(|x| x.wrapping_add(image * args.image_stride));
             for _ in 0..args.rows {
-                for _ in 0..args.cols / UNROLLED {
-                    for u in 0..UNROLLED {
-                        pixel::<V, A, B, N>(&mut sums, &x, &cols, u, dy);
+                for _ in 0..steps / unrolled {
+                    if near == 4 {
+                        neighbours::<V, A, B, N, 4, PAIRS>(&mut sums, &x, dy);
+                    } else if near == 2 {
+                        neighbours::<V, A, B, N, 2, PAIRS>(&mut sums, &x, dy);
+                    } else {
+                        for u in 0..UNROLLED {
+                            pixel::<V, A, B, N, NEAR, PAIRS>(&mut sums, &x, &cols, u, dy);
+                        }
                     }
-                    dy = dy.wrapping_add(UNROLLED * N * V::LANES);
-                    x = x.map(|x| x.wrapping_add(UNROLLED));
+                    dy = dy.wrapping_add(unrolled * N * V::LANES);
+                    x = x.map(|x| x.wrapping_add(unrolled * step));
                 }
-                for _ in 0..args.cols % UNROLLED {
-                    pixel::<V, A, B, N>(&mut sums, &x, &cols, 0, dy);
+                for _ in 0..steps % unrolled {
+                    pixel::<V, A, B, N, NEAR, PAIRS>(&mut sums, &x, &cols, 0, dy);
                     dy = dy.wrapping_add(N * V::LANES);
-                    x = x.map(|x| x.wrapping_add(1));
+                    x = x.map(|x| x.wrapping_add(step));
                 }
                 x = x.map(|x| x.wrapping_add(args.row_stride).wrapping_sub(args.cols));
             }
@@ -211,7 +256,7 @@ pub(crate) unsafe fn tile<V: Vector, const A: usize, const B: usize, const N: us
                 let to = args.sums.as_mut_ptr().add(tap * args.sums_stride);
                 for n in 0..N {
                     let to = to.add(n * V::LANES);
-                    let sum = sums[a][b][n];
+                    let sum = if PAIRS { of_pairs(sums[a][b][n]) } else { sums[a][b][n] };
                     // What the pixels before have come to.
                     let sum = if args.accumulate { V::load(to).add(sum) } else { sum };
                     sum.store(to);
@@ -221,19 +266,82 @@ pub(crate) unsafe fn tile<V: Vector, const A: usize, const B: usize, const N: us
     }
 }
 
-/// Adds the products of pixel `u` from those at `x` on, of which `dy` has those of pixel 0.
+/// The factor at `x`, or that and the next in turn.
 ///
 /// # Safety
 ///
 /// The CPU has the instruction set of `V`; the elements are readable.
 #[inline(always)]
-unsafe fn pixel<V: Vector, const A: usize, const B: usize, const N: usize>(
+unsafe fn factor<V: Vector, const PAIRS: bool>(x: *const V::Elem) -> V {
+    // SAFETY: that of the caller.
+    unsafe { if PAIRS { V::splat_pair(x) } else { V::splat(*x) } }
+}
+
+/// Adds the products of `U` pixels, or pairs of them, from those at `x` on, to sums of neighbouring
+/// columns.
+///
+/// # Safety
+///
+/// The CPU has the instruction set of `V`; the elements are readable.
+#[inline(always)]
+unsafe fn neighbours<
+    V: Vector,
+    const A: usize,
+    const B: usize,
+    const N: usize,
+    const U: usize,
+    const PAIRS: bool,
+>(
+    sums: &mut [[[V; N]; B]; A],
+    x: &[*const V::Elem; A],
+    dy: *const V::Elem,
+) {
+    let step = if PAIRS { 2 } else { 1 };
+    // SAFETY: that of the caller; the last factor is that of the last column for the last pixel.
+    unsafe {
+        let mut gradients = [[V::splat(V::Elem::default()); N]; U];
+        for u in 0..U {
+            for n in 0..N {
+                gradients[u][n] = V::load(dy.wrapping_add((u * N + n) * V::LANES));
+            }
+        }
+        for a in 0..A {
+            for at in 0..B + step * (U - 1) {
+                let factor = factor::<V, PAIRS>(x[a].wrapping_add(at));
+                for u in 0..U {
+                    if u * step <= at && at < u * step + B {
+                        for n in 0..N {
+                            let sum = &mut sums[a][at - u * step][n];
+                            *sum = factor.mul_add(gradients[u][n], *sum);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Adds the products of pixel, or pair, `u` from those at `x` on, of which `dy` has those of the first.
+///
+/// # Safety
+///
+/// The CPU has the instruction set of `V`; the elements are readable.
+#[inline(always)]
+unsafe fn pixel<
+    V: Vector,
+    const A: usize,
+    const B: usize,
+    const N: usize,
+    const NEAR: bool,
+    const PAIRS: bool,
+>(
     sums: &mut [[[V; N]; B]; A],
     x: &[*const V::Elem; A],
     cols: &[usize; B],
     u: usize,
     dy: *const V::Elem,
 ) {
+    let step = if PAIRS { 2 } else { 1 };
     // SAFETY: that of the caller.
     unsafe {
         let mut gradients = [V::splat(V::Elem::default()); N];
@@ -242,160 +350,10 @@ unsafe fn pixel<V: Vector, const A: usize, const B: usize, const N: usize>(
         }
         for a in 0..A {
             for b in 0..B {
-                let factor = V::splat(*x[a].wrapping_add(cols[b]).wrapping_add(u));
+                let col = if NEAR { b } else { cols[b] };
+                let factor = factor::<V, PAIRS>(x[a].wrapping_add(col).wrapping_add(u * step));
                 for n in 0..N {
                     sums[a][b][n] = factor.mul_add(gradients[n], sums[a][b][n]);
-                }
-            }
-        }
-    }
-}
-
-/// Transposes gradients by outputs, so that the kernels above read them in order.
-pub(crate) struct Panel<'a, T> {
-    /// The gradients: `pixels` of each output channel, channels `channel_stride` apart.
-    pub(crate) dy: &'a [T],
-    /// What a ReLU has put out, where the gradients count only where it is active: laid out as `dy`; else
-    /// empty.
-    pub(crate) relu: &'a [T],
-    pub(crate) channel_stride: usize,
-    pub(crate) pixels: usize,
-    pub(crate) out_channels: usize,
-    /// Output channels in the panel, a multiple of `LANES`; those that are not there are 0.
-    pub(crate) width: usize,
-    /// The panel, `(pixels, width)`, overwritten.
-    pub(crate) panel: &'a mut [T],
-    /// The sums of each channel, `width` elements, added to; empty where they are not asked for.
-    pub(crate) sums: &'a mut [T],
-}
-
-impl<T> Panel<'_, T> {
-    /// Panics if it would reach beyond its slices.
-    pub(crate) fn check(&self, lanes: usize) {
-        assert!(self.width.is_multiple_of(lanes) && self.out_channels <= self.width);
-        if self.out_channels > 0 {
-            let len = (self.out_channels - 1) * self.channel_stride + self.pixels;
-            assert!(self.dy.len() >= len && (self.relu.is_empty() || self.relu.len() >= len));
-            assert!(self.pixels <= self.channel_stride || self.out_channels < 2);
-        }
-        assert!(self.panel.len() >= self.pixels * self.width);
-        assert!(self.sums.is_empty() || self.sums.len() >= self.width);
-    }
-}
-
-/// # Safety
-///
-/// The CPU has the instruction set of `V`, [`Panel::check`] has passed, and `RELU` says whether there is
-/// one.
-#[inline(always)]
-pub(crate) unsafe fn panel<V: Vector, const RELU: bool>(args: &mut Panel<'_, V::Elem>) {
-    let (pixels, width) = (args.pixels, args.width);
-    // SAFETY: the caller guarantees the CPU. Channel `first + r` exists where it is below `out_channels`,
-    // and of its pixels `count` are read from `pixel` on, of `relu` as of `dy`; `count` rows of `LANES` elements are written,
-    // `pixel + count <= pixels` and `first + LANES <= width`.
-    unsafe {
-        for first in (0..width).step_by(V::LANES) {
-            let zero = V::splat(V::Elem::default());
-            let channels = args.out_channels.saturating_sub(first).min(V::LANES);
-            let mut sums = [zero; 16];
-            for pixel in (0..pixels).step_by(V::LANES) {
-                let count = V::LANES.min(pixels - pixel);
-                let mut rows = [zero; 16];
-                let dy = args.dy.as_ptr().wrapping_add(first * args.channel_stride + pixel);
-                for r in 0..V::LANES {
-                    if r < channels {
-                        let p = dy.wrapping_add(r * args.channel_stride);
-                        // Hardware does not follow as many channels as there are lanes.
-                        V::prefetch(p.wrapping_add(PIXELS_AHEAD));
-                        let load = |p| match count == V::LANES {
-                            true => V::load(p),
-                            false => V::load_first(p, count),
-                        };
-                        rows[r] = load(p);
-                        if RELU {
-                            let at = first * args.channel_stride + pixel + r * args.channel_stride;
-                            let y = args.relu.as_ptr().wrapping_add(at);
-                            V::prefetch(y.wrapping_add(PIXELS_AHEAD));
-                            rows[r] = rows[r].where_active(load(y));
-                        }
-                        sums[r] = sums[r].add(rows[r]);
-                    }
-                }
-                let to = args.panel.as_mut_ptr().add(pixel * width + first);
-                V::store_transposed(&rows, V::LANES, to, width, count);
-            }
-            if !args.sums.is_empty() {
-                let to = args.sums.as_mut_ptr().add(first);
-                V::load(to).add(totals(&sums)).store(to);
-            }
-        }
-    }
-}
-
-/// Adds up partial sums and turns them into rows of output channels.
-pub(crate) struct Gather<'a, T> {
-    /// The partial sums, `parts` of them `part_stride` apart: tap `t` of output channel `oc` stands at
-    /// `t * sums_stride + oc`.
-    pub(crate) sums: &'a [T],
-    pub(crate) parts: usize,
-    pub(crate) part_stride: usize,
-    pub(crate) sums_stride: usize,
-    pub(crate) taps: usize,
-    pub(crate) out_channels: usize,
-    /// The gradients by the weights: tap `t` of output channel `oc` goes to `oc * dw_stride + t`.
-    pub(crate) dw: &'a mut [T],
-    pub(crate) dw_stride: usize,
-    /// Whether they are added to, not overwritten.
-    pub(crate) accumulate: bool,
-}
-
-impl<T> Gather<'_, T> {
-    /// Panics if it would reach beyond its slices.
-    pub(crate) fn check(&self, lanes: usize) {
-        assert!(self.parts > 0 && self.taps > 0 && self.out_channels > 0);
-        // Whole registers of output channels are read.
-        let width = self.out_channels.next_multiple_of(lanes);
-        assert!(width <= self.sums_stride);
-        let last = (self.parts - 1) * self.part_stride + (self.taps - 1) * self.sums_stride;
-        assert!(last + width <= self.sums.len());
-        assert!((self.out_channels - 1) * self.dw_stride + self.taps <= self.dw.len());
-    }
-}
-
-/// # Safety
-///
-/// The CPU has the instruction set of `V`, and [`Gather::check`] has passed.
-#[inline(always)]
-pub(crate) unsafe fn gather<V: Vector>(args: &mut Gather<'_, V::Elem>) {
-    let zero = V::Elem::default();
-    // SAFETY: the caller guarantees the CPU. Of the sums, whole registers are read of taps and parts
-    // that exist; of `dw`, `count` elements of `lanes` channels from `tap` and `oc` on are read and
-    // written, which exist. `square` has room for `LANES` rows of `LANES`.
-    unsafe {
-        for oc in (0..args.out_channels).step_by(V::LANES) {
-            let lanes = V::LANES.min(args.out_channels - oc);
-            for tap in (0..args.taps).step_by(V::LANES) {
-                let count = V::LANES.min(args.taps - tap);
-                let mut rows = [V::splat(zero); 16];
-                for r in 0..count {
-                    let from = args.sums.as_ptr().add((tap + r) * args.sums_stride + oc);
-                    let mut sum = V::load(from);
-                    for part in 1..args.parts {
-                        sum = sum.add(V::load(from.add(part * args.part_stride)));
-                    }
-                    rows[r] = sum;
-                }
-                let dw = args.dw.as_mut_ptr().add(oc * args.dw_stride + tap);
-                if !args.accumulate {
-                    V::store_transposed(&rows, count, dw, args.dw_stride, lanes);
-                    continue;
-                }
-                let mut square = [zero; 256];
-                V::store_transposed(&rows, V::LANES, square.as_mut_ptr(), V::LANES, V::LANES);
-                for l in 0..lanes {
-                    let dw = dw.add(l * args.dw_stride);
-                    let sum = V::load(square.as_ptr().add(l * V::LANES));
-                    V::load_first(dw, count).add(sum).store_first(dw, count);
                 }
             }
         }

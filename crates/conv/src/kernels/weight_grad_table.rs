@@ -19,21 +19,39 @@ macro_rules! weight_grads {
         }
 
         $(#[$feature])?
-        unsafe fn grad_tile<const A: usize, const B: usize, const N: usize>(
+        unsafe fn grad_tile<
+            const A: usize,
+            const B: usize,
+            const N: usize,
+            const NEAR: bool,
+            const PAIRS: bool,
+        >(
             args: &mut WeightGrad<'_, $elem>,
             tile: &weight_grad::Tile,
         ) {
             // SAFETY: as above.
-            unsafe { weight_grad::tile::<$vector, A, B, N>(args, tile) }
+            unsafe { weight_grad::tile::<$vector, A, B, N, NEAR, PAIRS>(args, tile) }
         }
 
         unsafe fn weight_grad(args: &mut WeightGrad<'_, $elem>) {
+            let near = args.near();
+
             weight_grad::for_each_tile(args, GRADS, |args, tile| {
                 // SAFETY: as above; the tile is one of the arguments.
                 unsafe {
                     match (tile.places, tile.cols, args.vectors) {
-                        $(($places, $taps, $registers) => {
-                            grad_tile::<$places, $taps, $registers>(args, tile);
+                        $(($places, $taps, $registers) => match (near, args.pairs) {
+                            (false, _) => {
+                                grad_tile::<$places, $taps, $registers, false, false>(args, tile);
+                            }
+                            (true, false) => {
+                                grad_tile::<$places, $taps, $registers, true, false>(args, tile);
+                            }
+                            (true, true) => {
+                                // Pairs have a single register.
+                                const PAIRS: bool = $registers == 1;
+                                grad_tile::<$places, $taps, $registers, true, PAIRS>(args, tile);
+                            }
                         })*
                         (places, cols, vectors) => unreachable!(
                             "a tile of {places} by {cols} taps and {vectors} registers"
@@ -47,9 +65,11 @@ macro_rules! weight_grads {
         unsafe fn grad_panel(args: &mut Panel<'_, $elem>) {
             // SAFETY: as above.
             unsafe {
-                match args.relu.is_empty() {
-                    true => weight_grad::panel::<$vector, false>(args),
-                    false => weight_grad::panel::<$vector, true>(args),
+                match (args.relu.is_empty(), args.pairs) {
+                    (true, false) => weight_grad_panel::panel::<$vector, false>(args),
+                    (false, false) => weight_grad_panel::panel::<$vector, true>(args),
+                    (true, true) => weight_grad_panel::panel_of_pairs::<$vector, false>(args),
+                    (false, true) => weight_grad_panel::panel_of_pairs::<$vector, true>(args),
                 }
             }
         }
@@ -69,7 +89,7 @@ macro_rules! weight_grads {
         $(#[$feature])?
         unsafe fn grad_gather(args: &mut Gather<'_, $elem>) {
             // SAFETY: as above.
-            unsafe { weight_grad::gather::<$vector>(args) }
+            unsafe { weight_grad_panel::gather::<$vector>(args) }
         }
 
         $(#[$feature])?

@@ -238,6 +238,7 @@ impl<T: ConvScalar> Part<'_, T> {
                 pixels: rows * g.out_w(),
                 out_channels: width.min(layout.group_oc - first),
                 width,
+                pairs: false,
                 panel,
                 sums: &mut [],
             });
@@ -275,6 +276,7 @@ impl<T: ConvScalar> Part<'_, T> {
                 kernel_rows: 1,
                 kernel_row_stride: 0,
                 kernel_cols: &[0],
+                pairs: false,
                 dy: &d[point * run.d_point()..],
                 vectors,
                 sums: &mut u[point * run.u_point()..],

@@ -1,6 +1,6 @@
 //! The average under a window, channel by channel.
 
-use conv::{MulAdd, Vectorised, vectorised};
+use conv::{MulAdd, PairShares, PairSums, Vectorised, vectorised};
 use im2col::Window;
 use rayon::prelude::*;
 use tensor4::{Shape4, View4, ViewMut4};
@@ -75,8 +75,25 @@ impl Averages {
         })
     }
 
-    /// Overwrites `y`, a plane of the output, with the averages of `x`, the same of the input.
-    pub(super) fn forward_plane<T: NetScalar>(&self, x: &[T], y: &mut [T]) {
+    /// Whether every pixel lies under one window of 2x2.
+    fn are_pairs(&self) -> bool {
+        let Windows { window, in_h, in_w, .. } = self.windows;
+        window == Window::square(2).stride(2) && in_h % 2 == 0 && in_w % 2 == 0
+    }
+
+    /// Overwrites `y`, some planes of the output, with the averages of `x`, the same of the input.
+    pub(super) fn forward_planes<T: NetScalar>(&self, x: &[T], y: &mut [T]) {
+        if self.are_pairs() {
+            let (cols, factor) = (self.windows.cols.len(), T::from_f64(0.25));
+            return PairSums { x, cols, factor, y }.run();
+        }
+        let planes = y.chunks_exact_mut(self.windows.out_len());
+        for (y, x) in planes.zip(x.chunks_exact(self.windows.in_len())) {
+            self.forward_plane(x, y);
+        }
+    }
+
+    fn forward_plane<T: NetScalar>(&self, x: &[T], y: &mut [T]) {
         let whole = self.windows.whole_cols();
         let out_w = self.windows.cols.len();
         for (&rows, y) in self.windows.rows.iter().zip(y.chunks_exact_mut(out_w)) {
@@ -98,9 +115,20 @@ impl Averages {
         }
     }
 
-    /// Overwrites `dx`, a plane of the input, with the gradients `dy` of the averages, each times
+    /// Overwrites `dx`, some planes of the input, with the gradients `dy` of the averages, each times
     /// `scale` and shared out among the pixels under its window.
-    pub(super) fn backward_plane<T: NetScalar>(&self, dy: &[T], scale: T, dx: &mut [T]) {
+    pub(super) fn backward_planes<T: NetScalar>(&self, dy: &[T], scale: T, dx: &mut [T]) {
+        if self.are_pairs() {
+            let (cols, factor) = (self.windows.cols.len(), scale * T::from_f64(0.25));
+            return PairShares { dy, cols, factor, dx }.run();
+        }
+        let planes = dx.chunks_exact_mut(self.windows.in_len());
+        for (dx, dy) in planes.zip(dy.chunks_exact(self.windows.out_len())) {
+            self.backward_plane(dy, scale, dx);
+        }
+    }
+
+    fn backward_plane<T: NetScalar>(&self, dy: &[T], scale: T, dx: &mut [T]) {
         let whole = self.windows.whole_cols();
         let out_w = self.windows.cols.len();
         dx.fill(T::ZERO);
@@ -305,11 +333,11 @@ impl<T: NetScalar> Layer<T> for AvgPool2d {
             return Ok(());
         }
         let (in_len, out_len) = (windows.in_len(), windows.out_len());
+        let planes = planes_per_task(in_len);
         y.into_data()
-            .par_chunks_exact_mut(out_len)
-            .zip(x.data().par_chunks_exact(in_len))
-            .with_min_len(planes_per_task(in_len))
-            .for_each(|(y, x)| self.averages.forward_plane(x, y));
+            .par_chunks_mut(planes * out_len)
+            .zip(x.data().par_chunks(planes * in_len))
+            .for_each(|(y, x)| self.averages.forward_planes(x, y));
         Ok(())
     }
 
@@ -327,11 +355,11 @@ impl<T: NetScalar> Layer<T> for AvgPool2d {
         if dx.shape().is_empty() {
             return Ok(());
         }
+        let planes = planes_per_task(in_len);
         dx.into_data()
-            .par_chunks_exact_mut(in_len)
-            .zip(gradient.dy.data().par_chunks_exact(out_len))
-            .with_min_len(planes_per_task(in_len))
-            .for_each(|(dx, dy)| self.averages.backward_plane(dy, T::ONE, dx));
+            .par_chunks_mut(planes * in_len)
+            .zip(gradient.dy.data().par_chunks(planes * out_len))
+            .for_each(|(dx, dy)| self.averages.backward_planes(dy, T::ONE, dx));
         Ok(())
     }
 }

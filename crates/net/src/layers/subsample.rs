@@ -117,7 +117,7 @@ impl<T: NetScalar> Layer<T> for Subsample2d<T> {
             .enumerate()
             .for_each(|(plane, ((y, averages), x))| {
                 let channel = plane % weight.len();
-                self.averages.forward_plane(x, averages);
+                self.averages.forward_planes(x, averages);
                 for (y, &average) in y.iter_mut().zip(&*averages) {
                     *y = average * weight[channel] + bias[channel];
                 }
@@ -157,7 +157,7 @@ impl<T: NetScalar> Layer<T> for Subsample2d<T> {
             .with_min_len(planes_per_task(in_len))
             .enumerate()
             .for_each(|(plane, (dx, dy))| {
-                averages.backward_plane(dy, weight[plane % channels], dx);
+                averages.backward_planes(dy, weight[plane % channels], dx);
             });
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use super::super::KernelSet;
 use super::super::max_pool::MaxRow;
+use super::super::pairs::{PairShares, PairSums};
 use super::{Data, Dense, Dot, Forward, Transpose, Weights};
 
 /// Defines the functions of one table and the table itself.
@@ -9,8 +10,10 @@ macro_rules! dense {
     ($name:ident, $elem:ty, $vector:ty $(, #[$feature:meta])?) => {
         mod $name {
             use super::super::super::vector::Vector;
-            use super::super::super::{dense, max_pool};
-            use super::{Data, Dense, Dot, Forward, MaxRow, Transpose, Weights};
+            use super::super::super::{dense, max_pool, pairs};
+            use super::{
+                Data, Dense, Dot, Forward, MaxRow, PairShares, PairSums, Transpose, Weights,
+            };
 
             $(#[$feature])?
             unsafe fn transpose(args: &mut Transpose<'_, $elem>) {
@@ -48,6 +51,18 @@ macro_rules! dense {
                 unsafe { max_pool::max_row::<$vector>(args) }
             }
 
+            $(#[$feature])?
+            unsafe fn pair_sums(args: &mut PairSums<'_, $elem>) {
+                // SAFETY: as above.
+                unsafe { pairs::pair_sums::<$vector>(args) }
+            }
+
+            $(#[$feature])?
+            unsafe fn pair_shares(args: &mut PairShares<'_, $elem>) {
+                // SAFETY: as above.
+                unsafe { pairs::pair_shares::<$vector>(args) }
+            }
+
             pub(super) static TABLE: Dense<$elem> = Dense {
                 lanes: <$vector as Vector>::LANES,
                 transpose,
@@ -56,6 +71,8 @@ macro_rules! dense {
                 weights,
                 data,
                 max_row,
+                pair_sums,
+                pair_shares,
             };
         }
     };
