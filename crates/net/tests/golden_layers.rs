@@ -40,7 +40,7 @@ fn affine() {
 fn conv2d() {
     let golden = Golden::load("conv2d");
     let cases = golden.cases();
-    assert_eq!(cases.len(), 14, "{cases:?}");
+    assert_eq!(cases.len(), 19, "{cases:?}");
     for case in &cases {
         let geom = golden.labels(&format!("{case}.geom"));
         let [stride_h, stride_w, top, left, bottom, right, dilation_h, dilation_w, groups] =
