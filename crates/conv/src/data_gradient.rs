@@ -1,7 +1,8 @@
 //! The gradient by the data as convolutions of `dy`: one, or one for each phase of a stride.
 //!
-//! Phases are computed one after the other, of as many images at a time as stay in the cache, and then
-//! put together row by row. So a row of `dx` is written once, and no zeros are multiplied.
+//! Where Winograd's algorithm does not compute all phases at once, they are computed one after the
+//! other, of as many images at a time as stay in the cache, and then put together row by row. So a row of
+//! `dx` is written once, and no zeros are multiplied.
 
 use rayon::prelude::*;
 use tensor4::{View4, ViewMut4};
@@ -75,6 +76,20 @@ pub(crate) fn run<T: ConvScalar>(
             put_together(plan, &phases, interim, dx);
         }
     });
+}
+
+/// The gradient by the data under stride 2, all phases at once; overwrites `dx`.
+pub(crate) fn run_all_phases<T: ConvScalar>(
+    plan: &Conv2dPlan,
+    w: View4<'_, T>,
+    dy: View4<'_, T>,
+    dx: ViewMut4<'_, T>,
+    workspace: &mut Workspace<T>,
+) {
+    let plan = plan.all_phases().expect("the plan has made sure of it");
+    let weights = Weights::Plain(w.data());
+    let call = Call { x: dy, weights, bias: None, epilogue: Epilogue::None, pool: false };
+    plan.run_vectorised(&call, Out::new(dx.into_data()), workspace);
 }
 
 /// Writes the planes of some images from their phases, which lie one after the other.

@@ -49,8 +49,8 @@ impl Conv2d {
 /// How a convolution is computed. All algorithms give the same result up to rounding.
 ///
 /// The gradient by the data runs by the same algorithm, as a convolution of `dy` with the kernels
-/// mirrored, or as one for each phase of a stride; where the algorithm does not serve such a convolution,
-/// by the direct one. [`Im2colGemm`](Algorithm::Im2colGemm) folds the columns of a product instead. It is
+/// mirrored, or as one for each phase of a stride ([`Winograd`](Algorithm::Winograd) computes the four of a
+/// stride of 2 together); where the algorithm does not serve such a convolution, by the direct one. [`Im2colGemm`](Algorithm::Im2colGemm) folds the columns of a product instead. It is
 /// also what computes the gradient if `dy` would need a negative padding, if the strides multiplied are
 /// more than 16, or if a kernel has more than 256 taps.
 ///

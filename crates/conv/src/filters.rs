@@ -25,7 +25,7 @@ pub(crate) struct Filters {
     /// Channels and output channels of a group.
     in_c: usize,
     group_oc: usize,
-    /// Rows and columns of the kernel that the plan runs.
+    /// Rows and columns of the kernel that the plan runs: of all phases, if it computes several together.
     taps: [usize; 2],
     mirrored: Option<Mirrored>,
 }
@@ -36,9 +36,18 @@ impl Filters {
         Self {
             in_c: g.in_c(),
             group_oc: desc.out_channels / desc.groups,
-            taps: [g.window().kernel_h, g.window().kernel_w],
+            taps: match plan.mirrored() {
+                // Its phases share out the taps of the kernel.
+                Some(mirrored) if plan.interleaved().is_some() => mirrored.kernel,
+                _ => [g.window().kernel_h, g.window().kernel_w],
+            },
             mirrored: plan.mirrored(),
         }
+    }
+
+    /// Rows and columns of the kernel that are packed.
+    pub(crate) fn taps(&self) -> [usize; 2] {
+        self.taps
     }
 
     /// Where the weight of a channel and a tap of an output channel of a group stands.

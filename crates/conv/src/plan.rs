@@ -20,7 +20,7 @@ use crate::{
 };
 use crate::{auto, direct, im2col_gemm, lanes, weight_grad, winograd};
 use mirror::DataGradient;
-pub(crate) use mirror::{MAX_PHASES, Phases};
+pub(crate) use mirror::{Interleaved, MAX_PHASES, Phases};
 
 const FORWARD: &str = "conv2d forward";
 
@@ -39,6 +39,8 @@ pub struct Conv2dPlan {
     reason: &'static str,
     /// How the weights are read, if from the last to the first.
     mirrored: Option<Mirrored>,
+    /// The phases of the output, if it computes several together.
+    interleaved: Option<Interleaved>,
     data_gradient: DataGradient,
     /// The algorithm of the gradient by the weights.
     weight_gradient: Algorithm,
@@ -79,6 +81,7 @@ impl Conv2dPlan {
             algorithm,
             reason,
             mirrored: None,
+            interleaved: None,
             data_gradient: DataGradient::Naive,
             weight_gradient,
         };

@@ -31,7 +31,7 @@ use crate::kernels::winograd::Form;
 use crate::out::{Chunks, Out};
 use crate::workspace::{Columns, Scratch};
 use crate::{Conv2dPlan, ConvScalar, Numerics, Workspace};
-pub(crate) use cost::gain;
+pub(crate) use cost::{cost_of_all_phases, cost_of_phase, gain};
 use layout::{Blocking, Layout};
 use tiles::{MAX_TILES, Tiles};
 pub(crate) use weights::{backward_weights, gradient_form, gradient_pays, gradient_workspace_len};
@@ -95,19 +95,21 @@ struct Memory<'a, T: 'static> {
 
 impl<'a, T: ConvScalar> Memory<'a, T> {
     fn new(layout: &'a Layout<'a, T>, sharing: Sharing, fused: bool) -> Self {
-        let tasks = layout.blocks.div_ceil(TASK_BLOCKS);
+        let most = TASK_BLOCKS / layout.lines();
+        let tasks = layout.blocks.div_ceil(most);
         let (tiles, task_blocks) = match sharing {
-            Sharing::Images(_) => (BLOCK, TASK_BLOCKS),
-            Sharing::Steps(tiles) if keep_threads_busy(tasks) => (tiles, TASK_BLOCKS),
+            Sharing::Images(_) => (BLOCK, most),
+            Sharing::Steps(tiles) if keep_threads_busy(tasks) => (tiles, most),
             Sharing::Steps(tiles) => (tiles, 1),
         };
-        let blocking = Blocking::new(layout, tiles, task_blocks);
+        let blocking = Blocking::new(layout, tiles, task_blocks * layout.lines());
         Self { layout, blocking, task_blocks, sharing, fused }
     }
 
     /// Elements of weights that a task transforms.
     fn u_len(&self) -> usize {
-        if self.fused { self.task_blocks * self.layout.u_chunk() } else { 0 }
+        let blocks = self.task_blocks * self.layout.lines();
+        if self.fused { blocks * self.layout.u_chunk() } else { 0 }
     }
 
     /// Elements of each thread.
@@ -133,7 +135,7 @@ impl<'a, T: ConvScalar> Memory<'a, T> {
 /// Elements of the transformed weights.
 pub(crate) fn packed_len<T: ConvScalar>(plan: &Conv2dPlan, kernels: &'static Kernels<T>) -> usize {
     let layout = Layout::new(plan, kernels);
-    layout.groups * layout.blocks * layout.u_len()
+    layout.groups * layout.blocks * layout.interleaved_phases() * layout.u_len()
 }
 
 /// Elements of scratch memory, for each thread and shared, of a batch of any size.
@@ -164,11 +166,13 @@ pub(crate) fn pack<T: ConvScalar>(
     scratch: Columns<'_, T>,
 ) {
     let layout = Layout::new(plan, kernels);
-    u.par_chunks_exact_mut(layout.u_len()).enumerate().for_each(|(i, u)| {
+    let phases = layout.interleaved_phases();
+    u.par_chunks_exact_mut(phases * layout.u_len()).enumerate().for_each(|(i, u)| {
         scratch.with(|temp| {
-            for (chunk, u) in u.chunks_exact_mut(layout.u_chunk()).enumerate() {
+            for chunk in 0..layout.chunks {
                 let at = (i / layout.blocks, i % layout.blocks, chunk);
-                layout.transform_filter(w, at, u, temp);
+                let u = &mut u[chunk * layout.u_chunk()..];
+                layout.transform_filter(w, at, 0..phases, (u, layout.u_len()), temp);
             }
         });
     });
@@ -227,6 +231,9 @@ impl<T: ConvScalar> Run<'_, T> {
     /// Elements of a plane of the output.
     fn plane_len(&self) -> usize {
         let g = self.layout.g;
+        if let Some(interleaved) = self.layout.interleaved {
+            return interleaved.pixels.iter().product();
+        }
         if self.call.pool { (g.out_h() / 2) * (g.out_w() / 2) } else { g.out_plane_len() }
     }
 
@@ -255,25 +262,31 @@ impl<T: ConvScalar> Run<'_, T> {
         let channels = layout.channels(blocks.clone());
         let (own_u, rest) = scratch.split_at_mut(memory.u_len());
         let (m, temp) = rest.split_at_mut(memory.blocking.m_len());
-        for chunk in 0..layout.chunks {
-            let u = match self.weights {
-                Weights::Packed(u) => {
-                    let block = group * layout.blocks + first;
-                    (&u[block * layout.u_len() + chunk * layout.u_chunk()..], layout.u_len())
-                }
-                Weights::Plain(w) => {
-                    let us = own_u.chunks_exact_mut(layout.u_chunk());
-                    for (block, u) in blocks.clone().zip(us) {
-                        layout.transform_filter(w, (group, block, chunk), u, temp);
+        let before = group * layout.group_oc + channels.start;
+        let bias = self.call.bias.map(|bias| &bias[before..before + channels.len()]);
+        for line in 0..layout.lines() {
+            let phases = line * layout.lines()..(line + 1) * layout.lines();
+            for chunk in 0..layout.chunks {
+                let u = match self.weights {
+                    Weights::Packed(u) => {
+                        let block = group * layout.blocks + first;
+                        let row = block * layout.interleaved_phases() + phases.start;
+                        (&u[row * layout.u_len() + chunk * layout.u_chunk()..], layout.u_len())
                     }
-                    (&*own_u, layout.u_chunk())
-                }
-            };
-            memory.blocking.multiply(v, chunk, u, m, tiles, channels.len());
+                    Weights::Plain(w) => {
+                        let us = own_u.chunks_exact_mut(phases.len() * layout.u_chunk());
+                        for (block, u) in blocks.clone().zip(us) {
+                            let (at, u) = ((group, block, chunk), (u, layout.u_chunk()));
+                            layout.transform_filter(w, at, phases.clone(), u, temp);
+                        }
+                        (&*own_u, layout.u_chunk())
+                    }
+                };
+                memory.blocking.multiply(v, chunk, u, m, tiles, (channels.len(), line));
+            }
+            let sums = (channels.len(), line);
+            memory.blocking.transform_output(m, sums, tiles, (bias, self.call), y);
         }
-        let first = group * layout.group_oc + channels.start;
-        let bias = self.call.bias.map(|bias| &bias[first..first + channels.len()]);
-        memory.blocking.transform_output(m, channels.len(), tiles, (bias, self.call), y);
     }
 
     fn by_images(&self, images: usize, out: Out<'_, T>, scratch: Columns<'_, T>) {

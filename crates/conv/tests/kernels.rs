@@ -44,7 +44,7 @@ fn reference_dx(case: &Case) -> Tensor4<f64> {
 
 #[test]
 fn every_algorithm_on_every_set_is_naive() {
-    let mut gradients: BTreeMap<(String, &str), usize> = BTreeMap::new();
+    let mut gradients: BTreeMap<(&str, String, &str), usize> = BTreeMap::new();
     let mut workspace = Workspace::new();
     let prepare = |case: &Case| Some((case.inputs::<f32>(), reference(case), reference_dx(case)));
     on_every_set(CASES, prepare, |case, (inputs, expected, expected_dx), plan| {
@@ -64,9 +64,13 @@ fn every_algorithm_on_every_set_is_naive() {
         assert!(error <= bound, "dx: {error:e}: {} {case:?}", plan.describe());
         let description = plan.describe();
         let (_, of_data) = description.split_once("by the data: ").expect("it says so");
-        let phases = if of_data.contains('+') { "phases" } else { "one" };
+        let phases = match of_data {
+            _ if of_data.contains("all phases") => "all at once",
+            _ if of_data.contains('+') => "phases",
+            _ => "one",
+        };
         let first = of_data.split(' ').next().expect("a word").to_owned();
-        *gradients.entry((first, phases)).or_default() += 1;
+        *gradients.entry((plan.kernel_set().name(), first, phases)).or_default() += 1;
 
         let packed = plan.pack_weights(w).expect("it fits");
         for epilogue in [Epilogue::None, Epilogue::Relu] {
@@ -85,9 +89,16 @@ fn every_algorithm_on_every_set_is_naive() {
             assert_eq!(other.data(), expected, "packed {} {case:?}", plan.describe());
         }
     });
-    for algorithm in ["direct", "winograd", "depthwise"] {
-        for phases in ["one", "phases"] {
-            let count = gradients.get(&(algorithm.to_owned(), phases));
+    for set in KernelSet::available() {
+        for (algorithm, phases) in [
+            ("direct", "one"),
+            ("direct", "phases"),
+            ("winograd", "one"),
+            ("winograd", "all at once"),
+            ("depthwise", "one"),
+            ("depthwise", "phases"),
+        ] {
+            let count = gradients.get(&(set.name(), algorithm.to_owned(), phases));
             assert!(count.is_some_and(|&n| n >= 50), "{algorithm}, {phases}: {gradients:?}");
         }
     }

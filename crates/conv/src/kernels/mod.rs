@@ -84,6 +84,7 @@ pub struct Kernels<T: 'static> {
 struct WinogradForm<T: 'static> {
     input: unsafe fn(&mut winograd::Input<'_, T>),
     output: unsafe fn(&mut winograd::Output<'_, '_, T>),
+    output_pairs: unsafe fn(&mut winograd::OutputPairs<'_, '_, T>),
     filter: unsafe fn(&mut winograd::Filter<'_, T>),
     output_grad: unsafe fn(&mut winograd::OutputGrad<'_, T>),
     filter_grad: unsafe fn(&mut winograd::FilterGrad<'_, T>),
@@ -165,38 +166,6 @@ impl<T> Kernels<T> {
         args.check(self.lanes);
         // SAFETY: the slices have been checked, and a table exists only for a CPU that can run it.
         unsafe { (self.copy_rows)(&mut args) }
-    }
-
-    /// Transforms tiles of the input of Winograd's algorithm.
-    ///
-    /// # Panics
-    ///
-    /// If it reaches beyond its slices; so do the three below.
-    pub(crate) fn winograd_input(&self, mut args: winograd::Input<'_, T>) {
-        args.check(self.lanes);
-        // SAFETY: the slices have been checked, and a table exists only for a CPU that can run it.
-        unsafe { (self.winograd[args.form.index()].input)(&mut args) }
-    }
-
-    /// Multiplies at one point of Winograd's algorithm.
-    pub(crate) fn winograd_product(&self, mut args: winograd::Product<'_, T>) {
-        args.check(self.lanes);
-        // SAFETY: as above.
-        unsafe { (self.winograd_product)(&mut args) }
-    }
-
-    /// Transforms sums of Winograd's algorithm into tiles of the output.
-    pub(crate) fn winograd_output(&self, mut args: winograd::Output<'_, '_, T>) {
-        args.check(self.lanes);
-        // SAFETY: as above.
-        unsafe { (self.winograd[args.form.index()].output)(&mut args) }
-    }
-
-    /// Transforms packed weights for Winograd's algorithm.
-    pub(crate) fn winograd_filter(&self, mut args: winograd::Filter<'_, T>) {
-        args.check(self.lanes);
-        // SAFETY: as above.
-        unsafe { (self.winograd[args.form.index()].filter)(&mut args) }
     }
 }
 
@@ -411,6 +380,14 @@ macro_rules! table {
             }
 
             $(#[$feature])?
+            unsafe fn output_pairs<F: winograd::Points<IN>, const OUT: usize, const IN: usize>(
+                args: &mut winograd::OutputPairs<'_, '_, $elem>,
+            ) {
+                // SAFETY: as above.
+                unsafe { winograd::output_pairs::<$vector, F, OUT, IN>(args) }
+            }
+
+            $(#[$feature])?
             unsafe fn filter<F: winograd::Points<IN>, const R: usize, const IN: usize>(
                 args: &mut winograd::Filter<'_, $elem>,
             ) {
@@ -425,6 +402,7 @@ macro_rules! table {
                 WinogradForm {
                     input: input::<F, OUT, IN>,
                     output: output::<F, OUT, IN>,
+                    output_pairs: output_pairs::<F, OUT, IN>,
                     filter: filter::<F, R, IN>,
                     output_grad: output_grad::<F, OUT, IN>,
                     filter_grad: filter_grad::<F, R, IN>,

@@ -4,6 +4,8 @@
 //! swapped. Under a larger stride the pixels of `dx` at each place within a stride are a *phase*, and
 //! each phase is such a convolution with the taps that ever meet it; some have none.
 
+mod interleaved;
+
 use im2col::{ConvGeometry, Padding, Window};
 use tensor4::Shape4;
 
@@ -11,6 +13,7 @@ use crate::filters::Mirrored;
 use crate::kernels::MAX_MIRRORED_LEN;
 use crate::{Algorithm, Conv2d, Conv2dPlan, ConvScalar, Options};
 use crate::{auto, data_gradient, direct, im2col_gemm, lanes, winograd};
+pub(crate) use interleaved::Interleaved;
 
 /// The most phases.
 pub(crate) const MAX_PHASES: usize = 16;
@@ -22,6 +25,8 @@ pub(crate) enum DataGradient {
     Im2colGemm,
     /// As convolutions by an algorithm, where it serves them, or else by the direct one.
     Phases(Algorithm),
+    /// As one convolution, whose output has the phases next to each other.
+    AllPhases,
 }
 
 /// One dimension of a phase.
@@ -205,6 +210,7 @@ impl Conv2dPlan {
             algorithm,
             reason,
             mirrored: Some(mirrored),
+            interleaved: None,
             // Only its forward pass is run.
             data_gradient: DataGradient::Naive,
             weight_gradient: Algorithm::Naive,
@@ -221,10 +227,10 @@ impl Conv2dPlan {
         let limit = self.options.max_workspace_bytes;
         let most = limit.unwrap_or(usize::MAX);
         // The naive way needs none.
-        [Some(asked), limit.map(|_| Algorithm::Direct)]
-            .into_iter()
-            .flatten()
-            .map(DataGradient::Phases)
+        let one_by_one = [Some(asked), limit.map(|_| Algorithm::Direct)];
+        let all = self.prefers_all_phases(asked).then_some(DataGradient::AllPhases);
+        all.into_iter()
+            .chain(one_by_one.into_iter().flatten().map(DataGradient::Phases))
             .chain([DataGradient::Im2colGemm])
             .filter(|&way| asked != Algorithm::Im2colGemm || way == DataGradient::Im2colGemm)
             .filter(|&way| self.data_gradient_serves(way))
@@ -238,7 +244,11 @@ impl Conv2dPlan {
     }
 
     fn data_gradient_serves(&self, way: DataGradient) -> bool {
-        let DataGradient::Phases(asked) = way else { return true };
+        let asked = match way {
+            DataGradient::Phases(asked) => asked,
+            DataGradient::AllPhases => Algorithm::Winograd,
+            _ => return true,
+        };
         let window = self.group.window();
         let kernel_len = window.kernel_h.saturating_mul(window.kernel_w);
         let exists = self.group.in_len() > 0 && self.desc.out_channels > 0;
@@ -254,6 +264,10 @@ impl Conv2dPlan {
             DataGradient::Naive => 0,
             DataGradient::Im2colGemm => {
                 Self::workspace_bytes(im2col_gemm::data_workspace_len(self), 0)
+            }
+            DataGradient::AllPhases => {
+                let plan = self.all_phases().expect("it serves");
+                Self::workspace_bytes(plan.workspace_len(), 0)
             }
             DataGradient::Phases(asked) => {
                 let phases = Phases::new(self).expect("they serve");
@@ -278,6 +292,7 @@ impl Conv2dPlan {
         match self.data_gradient {
             DataGradient::Naive => Algorithm::Naive,
             DataGradient::Im2colGemm => Algorithm::Im2colGemm,
+            DataGradient::AllPhases => Algorithm::Winograd,
             DataGradient::Phases(asked) => {
                 let phases = Phases::new(self).expect("they serve");
                 let plans = phases.plans(self, asked).flatten();
@@ -289,6 +304,10 @@ impl Conv2dPlan {
 
     /// The gradient by the data in words.
     pub(super) fn describe_data_gradient(&self) -> String {
+        let all = self.all_phases().filter(|_| self.data_gradient == DataGradient::AllPhases);
+        if let Some(form) = all.and_then(|plan| plan.winograd_form()) {
+            return format!("winograd of all phases as {}", form.name());
+        }
         let DataGradient::Phases(asked) = self.data_gradient else {
             return self.backward_data_algorithm().to_string();
         };

@@ -83,6 +83,7 @@ impl Conv2dPlan {
         match self.data_gradient_for::<T>() {
             DataGradient::Naive => naive::backward_data(self, w, dy, dx),
             DataGradient::Im2colGemm => im2col_gemm::backward_data(self, w, dy, dx, workspace),
+            DataGradient::AllPhases => data_gradient::run_all_phases(self, w, dy, dx, workspace),
             DataGradient::Phases(asked) => {
                 data_gradient::run(self, asked, w, dy, dx, workspace);
             }

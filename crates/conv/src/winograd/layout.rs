@@ -9,8 +9,9 @@ use super::tiles::Tiles;
 use crate::call::Call;
 use crate::filters::Filters;
 use crate::kernels::Kernels;
-use crate::kernels::winograd::{COLS, Filter, Form, Output, Product};
+use crate::kernels::winograd::{COLS, Filter, Form, Output, OutputPairs, Product};
 use crate::out::Out;
+use crate::plan::Interleaved;
 use crate::{Conv2dPlan, ConvScalar};
 
 /// Products that are summed at a time: longer sums are added up in parts, for the sake of their
@@ -26,6 +27,8 @@ pub(super) struct Layout<'a, T: 'static> {
     pub(super) g: &'a ConvGeometry,
     filters: Filters,
     pub(super) phases: Phases,
+    /// The phases of the output, if it is a gradient that has them next to each other.
+    pub(super) interleaved: Option<Interleaved>,
     pub(super) groups: usize,
     /// Output channels of a group.
     pub(super) group_oc: usize,
@@ -70,6 +73,7 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
             g,
             filters: Filters::new(plan),
             phases,
+            interleaved: plan.interleaved(),
             groups,
             group_oc,
             width,
@@ -111,7 +115,36 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
 
     /// Taps of a kernel.
     fn kernel_len(&self) -> usize {
-        self.g.window().kernel_h * self.g.window().kernel_w
+        self.filters.taps().iter().product()
+    }
+
+    /// How many phases of the rows, and of the columns, are next to each other in the output.
+    pub(super) fn lines(&self) -> usize {
+        if self.interleaved.is_some() { Interleaved::STRIDE } else { 1 }
+    }
+
+    /// How many phases of the output have weights of their own.
+    pub(super) fn interleaved_phases(&self) -> usize {
+        self.lines() * self.lines()
+    }
+
+    /// Of the sums of some output channels, for each phase of the columns: the rows that are not 0 at a
+    /// point, for a phase of the rows of the output. A polynomial without its lowest power is 0 at the
+    /// point 0, one without its highest at infinity.
+    fn rows(&self, point: usize, line: usize, channels: usize) -> Range<usize> {
+        let Some(interleaved) = self.interleaved else { return 0..channels };
+        let side = self.form.side();
+        let zero = |dimension: usize, phase: usize, place: usize| {
+            let [first, last] = interleaved.ends[dimension][phase];
+            !first && place == 0 || !last && place + 1 == side
+        };
+        let [even, odd] = [0, 1].map(|phase| !zero(1, phase, point % side));
+        match (!zero(0, line, point / side), even, odd) {
+            (true, true, true) => 0..self.width + channels,
+            (true, true, false) => 0..channels,
+            (true, false, true) => self.width..self.width + channels,
+            _ => 0..0,
+        }
     }
 
     /// The output channels of some blocks of them.
@@ -124,12 +157,14 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
         self.chunk.min(self.g.in_c() - chunk * self.chunk)
     }
 
-    /// Transforms a chunk of the weights of a block of output channels of a group.
+    /// Transforms a chunk of the weights of a block of output channels of a group, for some phases of
+    /// the output, whose transforms stand `u_stride` apart.
     pub(super) fn transform_filter(
         &self,
         w: &[T],
         (group, block, chunk): (usize, usize, usize),
-        u: &mut [T],
+        phases: Range<usize>,
+        (u, u_stride): (&mut [T], usize),
         temp: &mut [T],
     ) {
         let out_channels = self.channels(block..block + 1);
@@ -139,14 +174,22 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
             let channels = before + first..before + first + count;
             let at = (group, out_channels.clone(), channels);
             self.filters.pack(self.kernels, w, at, self.width, temp);
-            for slot in 0..self.phases.count() {
+            let slots = phases
+                .clone()
+                .flat_map(|phase| (0..self.phases.count()).map(move |slot| (phase, slot)));
+            for (phase, slot) in slots {
+                let (stride, first_tap) = match self.interleaved {
+                    Some(interleaved) => ([Interleaved::STRIDE; 2], interleaved.first(phase)),
+                    None => (self.phases.stride, self.phases.at(slot).map(|place| place as isize)),
+                };
+                let u = &mut u[(phase - phases.start) * u_stride..];
                 self.kernels.winograd_filter(Filter {
                     form: self.form,
                     packed: temp,
                     channels: count,
-                    kernel: self.phases.kernel,
-                    stride: self.phases.stride,
-                    phase: self.phases.at(slot),
+                    kernel: self.filters.taps(),
+                    stride,
+                    phase: first_tap,
                     u: &mut u[(slot * len + first) * self.width..],
                     point_stride: self.u_point(),
                 });
@@ -174,7 +217,7 @@ pub(super) struct Blocking<'a, T: 'static> {
 }
 
 impl<'a, T: ConvScalar> Blocking<'a, T> {
-    /// For so many tiles and blocks of output channels.
+    /// For so many tiles and blocks of output channels, those of each phase of the columns counted.
     pub(super) fn new(layout: &'a Layout<'a, T>, tiles: usize, blocks: usize) -> Self {
         let lanes = layout.width;
         let registers = tiles.div_ceil(lanes);
@@ -223,7 +266,8 @@ impl<'a, T: ConvScalar> Blocking<'a, T> {
     }
 
     /// Adds the products of a chunk of channels to the sums of some output channels; overwrites them
-    /// with those of the first chunk. The weights of the blocks stand `u_stride` apart.
+    /// with those of the first chunk. The weights of the blocks stand `u_stride` apart. `line` is the
+    /// phase of the rows of the output.
     pub(super) fn multiply(
         &self,
         v: &[T],
@@ -231,7 +275,7 @@ impl<'a, T: ConvScalar> Blocking<'a, T> {
         (u, u_stride): (&[T], usize),
         m: &mut [T],
         tiles: &Tiles,
-        channels: usize,
+        (channels, line): (usize, usize),
     ) {
         let layout = self.layout;
         let lanes = layout.width;
@@ -241,6 +285,15 @@ impl<'a, T: ConvScalar> Blocking<'a, T> {
         for point in 0..layout.form.points() {
             let slots = layout.phases.slots(layout.form, point);
             let first = slots.start * len;
+            let rows = layout.rows(point, line, channels);
+            if chunk == 0 {
+                self.clear(&rows, (point, channels), m);
+            }
+            if rows.is_empty() {
+                continue;
+            }
+            let u = &u[rows.start / layout.width * u_stride..];
+            let m = &mut m[point * self.m_point + rows.start * self.m_row..];
             for panel in 0..panels {
                 let next = match panel + 1 {
                     next if next < panels => piece(next) + point * self.v_point,
@@ -252,11 +305,11 @@ impl<'a, T: ConvScalar> Blocking<'a, T> {
                     channels: slots.len() * len,
                     u: &u[point * layout.u_point() + first * layout.width..],
                     u_stride,
-                    m: &mut m[point * self.m_point + panel * self.cols * lanes..],
+                    m: &mut m[panel * self.cols * lanes..],
                     m_stride: self.m_row,
                     accumulate: chunk > 0,
                     cols: tiles.registers(panel * self.cols, self.cols).len(),
-                    rows: channels,
+                    rows: rows.len(),
                     next_v: v.get(next..).unwrap_or_default(),
                     next_u: layout.u_point(),
                 });
@@ -264,16 +317,43 @@ impl<'a, T: ConvScalar> Blocking<'a, T> {
         }
     }
 
+    /// Overwrites the sums at a point that no product is added to, with 0.
+    fn clear(&self, rows: &Range<usize>, (point, channels): (usize, usize), m: &mut [T]) {
+        let all = channels + (self.layout.lines() - 1) * self.layout.width;
+        for others in [0..rows.start, rows.end..all] {
+            let [from, to] =
+                [others.start, others.end].map(|row| point * self.m_point + row * self.m_row);
+            m[from..to].fill(T::ZERO);
+        }
+    }
+
     /// Transforms the sums of some output channels into their planes, which `y` has of each image.
     pub(super) fn transform_output(
         &self,
         m: &[T],
-        channels: usize,
+        (channels, line): (usize, usize),
         tiles: &Tiles,
         (bias, call): (Option<&[T]>, &Call<'_, T>),
         y: &mut [Out<'_, T>],
     ) {
         let layout = self.layout;
+        if let Some(Interleaved { pixels: [out_h, out_w], .. }) = layout.interleaved {
+            debug_assert!(bias.is_none() && !call.relu() && !call.pool);
+            return layout.kernels.winograd_output_pairs(OutputPairs {
+                form: layout.form,
+                m,
+                point_stride: self.m_point,
+                channel_stride: self.m_row,
+                pair: layout.width * self.m_row,
+                segments: &tiles.segments,
+                registers: tiles.registers(0, tiles.count),
+                y,
+                channels,
+                out_h,
+                out_w,
+                row: line,
+            });
+        }
         layout.kernels.winograd_output(Output {
             form: layout.form,
             m,

@@ -13,7 +13,6 @@ use crate::kernels::winograd::Form;
 
 /// The phases of a window.
 pub(super) struct Phases {
-    pub(super) kernel: [usize; 2],
     pub(super) stride: [usize; 2],
     pub(super) dilation: [usize; 2],
     /// Of the phases of the input along each dimension, how many have all taps; the others have one
@@ -39,7 +38,7 @@ impl Phases {
         let (kernel, stride) =
             ([window.kernel_h, window.kernel_w], [window.stride_h, window.stride_w]);
         let full = [0, 1].map(|i| kernel[i] - stride[i] * (form.taps() - 1));
-        Self { kernel, stride, dilation: [window.dilation_h, window.dilation_w], full }
+        Self { stride, dilation: [window.dilation_h, window.dilation_w], full }
     }
 
     /// Phases of the input.

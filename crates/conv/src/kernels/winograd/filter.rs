@@ -17,8 +17,8 @@ pub(crate) struct Filter<'a, T> {
     /// Rows and columns of the kernel, and its strides.
     pub(crate) kernel: [usize; 2],
     pub(crate) stride: [usize; 2],
-    /// The first row and column of the phase.
-    pub(crate) phase: [usize; 2],
+    /// The first row and column of the phase; it may begin before the kernel.
+    pub(crate) phase: [isize; 2],
     /// Where they go: point `p` of channel `c` to `p * point_stride + c * LANES`.
     pub(crate) u: &'a mut [T],
     pub(crate) point_stride: usize,
@@ -45,8 +45,10 @@ pub(crate) unsafe fn filter<V: Vector, F: Points<IN>, const R: usize, const IN: 
     // The places of the taps, if they lie within the kernel.
     let taps: [[Option<usize>; R]; R] = from_fn(|i| {
         from_fn(|j| {
-            let (row, col) =
-                (args.phase[0] + i * args.stride[0], args.phase[1] + j * args.stride[1]);
+            let place = |i: usize, tap: usize| {
+                usize::try_from(args.phase[i] + (tap * args.stride[i]) as isize).ok()
+            };
+            let (row, col) = (place(0, i)?, place(1, j)?);
             (row < kernel_h && col < kernel_w).then_some((row * kernel_w + col) * V::LANES)
         })
     });

@@ -13,15 +13,59 @@ mod filter;
 mod forms;
 mod gradients;
 mod input;
+mod interleaved;
 mod output;
 mod product;
 
+use super::Kernels;
 pub(crate) use filter::{Filter, filter};
 pub(crate) use forms::{Four, Points, Six};
 pub(crate) use gradients::{FilterGrad, OutputGrad, filter_grad, output_grad};
 pub(crate) use input::{Input, Source, input};
+pub(crate) use interleaved::{OutputPairs, output_pairs};
 pub(crate) use output::{Output, Segment, output};
 pub(crate) use product::{COLS, Product, product};
+
+impl<T> Kernels<T> {
+    /// Transforms tiles of the input of Winograd's algorithm.
+    ///
+    /// # Panics
+    ///
+    /// If it reaches beyond its slices; so do the four below.
+    pub(crate) fn winograd_input(&self, mut args: Input<'_, T>) {
+        args.check(self.lanes);
+        // SAFETY: the slices have been checked, and a table exists only for a CPU that can run it.
+        unsafe { (self.winograd[args.form.index()].input)(&mut args) }
+    }
+
+    /// Multiplies at one point of Winograd's algorithm.
+    pub(crate) fn winograd_product(&self, mut args: Product<'_, T>) {
+        args.check(self.lanes);
+        // SAFETY: as above.
+        unsafe { (self.winograd_product)(&mut args) }
+    }
+
+    /// Transforms sums of Winograd's algorithm into tiles of the output.
+    pub(crate) fn winograd_output(&self, mut args: Output<'_, '_, T>) {
+        args.check(self.lanes);
+        // SAFETY: as above.
+        unsafe { (self.winograd[args.form.index()].output)(&mut args) }
+    }
+
+    /// Transforms sums of two phases of Winograd's algorithm into tiles of the output.
+    pub(crate) fn winograd_output_pairs(&self, mut args: OutputPairs<'_, '_, T>) {
+        args.check(self.lanes);
+        // SAFETY: as above.
+        unsafe { (self.winograd[args.form.index()].output_pairs)(&mut args) }
+    }
+
+    /// Transforms packed weights for Winograd's algorithm.
+    pub(crate) fn winograd_filter(&self, mut args: Filter<'_, T>) {
+        args.check(self.lanes);
+        // SAFETY: as above.
+        unsafe { (self.winograd[args.form.index()].filter)(&mut args) }
+    }
+}
 
 /// A form of the algorithm, F(m x m, r x r): it takes `m + r - 1` points along each dimension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

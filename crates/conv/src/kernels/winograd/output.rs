@@ -104,18 +104,7 @@ pub(crate) unsafe fn output<V: Vector, F: Points<IN>, const OUT: usize, const IN
             let bias = V::splat(args.bias.map_or(zero, |bias| bias[channel]));
             for (i, register) in args.registers.iter().enumerate() {
                 let m = args.m.as_ptr().add(channel * args.channel_stride + i * V::LANES);
-                // Down the columns.
-                let mut half = [[bias; IN]; OUT];
-                for c in 0..IN {
-                    let mut column = [bias; IN];
-                    for r in 0..IN {
-                        column[r] = V::load(m.add((r * IN + c) * args.point_stride));
-                    }
-                    let t = F::output::<V, OUT>(column);
-                    for r in 0..OUT {
-                        half[r][c] = t[r];
-                    }
-                }
+                let half = columns::<V, F, OUT, IN>(m, args.point_stride);
                 let segments = &args.segments[register.first..register.last];
                 if args.pool {
                     let mut pixels = [[bias; OUT]; OUT];
@@ -176,6 +165,33 @@ pub(crate) unsafe fn output<V: Vector, F: Points<IN>, const OUT: usize, const IN
                 }
             }
         }
+    }
+}
+
+/// The transform of a register of tiles down the columns, whose points stand `point_stride` apart.
+///
+/// # Safety
+///
+/// The CPU has the instruction set of `V`, and the sums exist.
+#[inline(always)]
+pub(super) unsafe fn columns<V: Vector, F: Points<IN>, const OUT: usize, const IN: usize>(
+    m: *const V::Elem,
+    point_stride: usize,
+) -> [[V; IN]; OUT] {
+    // SAFETY: that of the caller.
+    unsafe {
+        let mut half = [[V::splat(V::Elem::default()); IN]; OUT];
+        for c in 0..IN {
+            let mut column = [V::splat(V::Elem::default()); IN];
+            for r in 0..IN {
+                column[r] = V::load(m.add((r * IN + c) * point_stride));
+            }
+            let t = F::output::<V, OUT>(column);
+            for r in 0..OUT {
+                half[r][c] = t[r];
+            }
+        }
+        half
     }
 }
 
