@@ -13,11 +13,6 @@ const FEW_CHANNELS: usize = 16;
 /// How much faster Winograd's algorithm must promise to be.
 const WINOGRAD_GAIN: f64 = 1.05;
 
-/// Sums of one tap that end before the tile of a direct sum is worth its transposition, where rows are so
-/// wide that the output does not stay in the cache.
-const SHORT_SUM: usize = 64;
-const WIDEST_ROWS: usize = 2 * WIDE_ROW;
-
 /// So few output channels fill half a register of 16.
 const FEW_SUMS: usize = 8;
 
@@ -61,14 +56,6 @@ pub(crate) fn choose(
     }
 }
 
-/// Whether the time goes into writing the output, which pixels in the lanes do in longer pieces.
-fn short_and_wide(g: &ConvGeometry) -> bool {
-    let w = g.window();
-    (w.kernel_h, w.kernel_w, w.stride_w) == (1, 1, 1)
-        && (1..=SHORT_SUM).contains(&g.in_c())
-        && g.out_w() >= WIDEST_ROWS
-}
-
 /// Whether the output is larger than the input: the gradient of a convolution without padding.
 fn grows(g: &ConvGeometry) -> bool {
     g.out_h() > g.in_h() && g.out_w() > g.in_w()
@@ -96,9 +83,6 @@ fn auto(
     let winograd = winograd::form(g, options.numerics);
     if winograd.is_some_and(|form| winograd::gain(g, form, group_oc) > WINOGRAD_GAIN) {
         return (Algorithm::Winograd, "its transforms cost less than the products that they save");
-    }
-    if kernels == KernelSet::Avx512 && short_and_wide(g) {
-        return (Algorithm::Depthwise, "the sums are short, and the output is large beside them");
     }
     if lanes::fits(g) && g.out_w() >= WIDE_ROW && g.in_c() < FEW_CHANNELS {
         return (Algorithm::Depthwise, "the sums are short and the rows wide");

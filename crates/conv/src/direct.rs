@@ -6,20 +6,23 @@
 //! of 0, and their columns sorted by their place within a stride, so that neighbouring pixels of the
 //! output always read neighbouring pixels of the input.
 //!
+//! Kernels of one tap over large planes have their pixels in the lanes instead: then a plane is one long
+//! row, which is read in place and written as it is. Of a horizontal stride, the pixels are copied first.
+//!
 //! Every output is one sum over channels, kernel rows and kernel columns, in that order, whatever
 //! tile it falls into.
 
 use std::ops::Range;
 
-use im2col::ConvGeometry;
+use im2col::{ConvGeometry, Padding};
 use rayon::prelude::*;
 
 use crate::call::{Call, keep_threads_busy, least_pieces};
 use crate::filters::Filters;
-use crate::kernels::{Area, Kernels, Pool};
+use crate::kernels::{Area, Kernels, Pick, Pool};
 use crate::out::Out;
 use crate::reading::Reading;
-use crate::{Conv2dPlan, ConvScalar, Workspace};
+use crate::{Conv2dPlan, ConvScalar, KernelSet, Workspace};
 
 /// How many elements of rows are copied at a time: a quarter of a second-level cache of 1 MiB.
 const BAND_LEN: usize = 1 << 16;
@@ -27,12 +30,38 @@ const BAND_LEN: usize = 1 << 16;
 /// About how many elements are computed before they are pooled: a sixteenth of such a cache.
 const POOL_LEN: usize = 1 << 14;
 
+/// The smallest plane that is summed with pixels in the lanes, of which some may not fill a register, and
+/// the most channels: their pixels stream from the second-level cache, for fewer sums at a time than in the
+/// tiles below.
+const WIDE_PLANE: usize = 128;
+const MOST_CHANNELS: usize = 512;
+
 /// The widest kernel.
 pub(crate) const MAX_KERNEL_W: usize = 256;
 
 /// Whether the algorithm serves a window.
 pub(crate) fn fits(g: &ConvGeometry) -> bool {
     g.window().kernel_w <= MAX_KERNEL_W
+}
+
+/// Whether a kernel of one tap is summed with pixels in the lanes: those of rows that follow one another
+/// without a gap, as they are or as copies. Not on all instruction sets, for want of a measurement.
+fn is_flat(g: &ConvGeometry, set: KernelSet) -> bool {
+    let window = g.window();
+    matches!(set, KernelSet::Avx512 | KernelSet::Avx2)
+        && (window.kernel_h, window.kernel_w) == (1, 1)
+        && window.padding == Padding::default()
+        && matches!((window.stride_h, window.stride_w), (1, 1) | (_, 2))
+        && g.out_plane_len() >= WIDE_PLANE
+        && g.in_c() <= MOST_CHANNELS
+}
+
+/// Output rows that are computed together from rows without a gap; a number that fills whole registers, if
+/// there is one.
+fn flat_rows(g: &ConvGeometry, lanes: usize) -> usize {
+    let rows = (BAND_LEN / (g.in_c() * g.out_w()).max(1)).clamp(1, g.out_h());
+    let fill = (1..=lanes).find(|rows| (rows * g.out_w()).is_multiple_of(lanes)).unwrap_or(1);
+    if (fill..g.out_h()).contains(&rows) { rows / fill * fill } else { rows }
 }
 
 /// How a plan runs on a table of kernels.
@@ -49,6 +78,8 @@ struct Layout<'a, T: 'static> {
     /// Tiles of output channels in a group.
     blocks: usize,
     reading: Reading<'a>,
+    /// Whether pixels stand in the lanes: those of rows that follow one another without a gap.
+    flat: bool,
     /// Output rows that are computed together.
     band_rows: usize,
     /// Output rows that are computed before they are pooled, an even number.
@@ -63,11 +94,28 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
         let vectors = if group_oc > kernels.lanes { 2 } else { 1 };
         let width = vectors * kernels.lanes;
         let reading = Reading::new(g, kernels.lanes);
-        let row_len = g.in_c() * reading.copied_row_stride();
-        let band_rows = (BAND_LEN / row_len.max(1)).clamp(1, g.out_h());
+        let flat = is_flat(g, kernels.set);
+        let band_rows = if flat {
+            flat_rows(g, kernels.lanes)
+        } else {
+            let row_len = g.in_c() * reading.copied_row_stride();
+            (BAND_LEN / row_len.max(1)).clamp(1, g.out_h())
+        };
         let pool_rows = (POOL_LEN / (width * g.out_w())).clamp(2, g.out_h().max(2)) / 2 * 2;
         let blocks = group_oc.div_ceil(width);
-        Self { kernels, g, groups, group_oc, vectors, width, blocks, reading, band_rows, pool_rows }
+        Self {
+            kernels,
+            g,
+            groups,
+            group_oc,
+            vectors,
+            width,
+            blocks,
+            reading,
+            flat,
+            band_rows,
+            pool_rows,
+        }
     }
 
     /// The layout of a pass that ends in a pool, whose bands have an even number of rows, if it is one.
@@ -93,7 +141,45 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
 
     /// Elements of the copied rows of a band.
     fn band_len(&self) -> usize {
-        self.reading.band_len(self.band_rows, self.g.in_c())
+        match (self.reading.copied, self.flat) {
+            (true, true) => {
+                self.g.in_c() * self.channel_stride(self.band_rows) + self.kernels.lanes
+            }
+            _ => self.reading.band_len(self.band_rows, self.g.in_c()),
+        }
+    }
+
+    /// Elements from one channel to the next, under so many output rows.
+    fn channel_stride(&self, out_rows: usize) -> usize {
+        if !(self.flat && self.reading.copied) {
+            return self.reading.channel_stride(out_rows);
+        }
+        // An odd number of registers: see there.
+        let lanes = self.kernels.lanes;
+        ((out_rows * self.g.out_w()).div_ceil(lanes) | 1) * lanes
+    }
+
+    /// Elements from the factor of one pixel to that of the pixel below.
+    fn row_stride(&self) -> usize {
+        if self.flat { self.g.out_w() } else { self.reading.row_stride() }
+    }
+
+    /// Copies the rows of the input under some rows of the output.
+    fn copy(&self, x: &[T], rows: &Range<usize>, band: &mut [T]) {
+        if !self.flat {
+            return self.reading.copy(self.kernels, x, rows, band);
+        }
+        let (in_w, window) = (self.g.in_w(), self.g.window());
+        self.kernels.pick(Pick {
+            x: &x[rows.start * window.stride_h * in_w..],
+            channels: self.g.in_c(),
+            channel_stride: self.g.in_h() * in_w,
+            rows: rows.len(),
+            row_stride: window.stride_h * in_w,
+            cols: self.g.out_w(),
+            to: band,
+            to_stride: self.channel_stride(rows.len()),
+        });
     }
 
     /// The channels of a group that a tile of output channels takes.
@@ -218,7 +304,7 @@ impl<T: ConvScalar> Task<'_, T> {
         for top in (0..out_h).step_by(layout.band_rows) {
             let rows = top..(top + layout.band_rows).min(out_h);
             let x = if reading.copied {
-                reading.copy(layout.kernels, self.x, &rows, band);
+                layout.copy(self.x, &rows, band);
                 &*band
             } else {
                 &self.x[(rows.start * reading.row_stride()).min(self.x.len())..]
@@ -277,32 +363,47 @@ impl<T: ConvScalar> Task<'_, T> {
         (y, y_stride): (&mut [T], usize),
     ) {
         let (window, reading, out_w) = (layout.g.window(), &layout.reading, layout.g.out_w());
+        let (first_block, lanes) = (self.first_block + block, layout.kernels.lanes);
         let (mut area_rows, mut area_cols) = (rows.len(), out_w);
         let single = (window.kernel_h, window.kernel_w) == (1, 1);
-        if single && reading.row_stride() == out_w {
+        if single && layout.row_stride() == out_w {
             // Rows follow one another without a gap: they are one.
             (area_rows, area_cols) = (1, area_rows * area_cols);
         }
-        let first = (rows.start - source.rows.start) * reading.row_stride();
-        layout.kernels.direct(Area {
-            x: &source.x[first.min(source.x.len())..],
-            channels: layout.g.in_c(),
-            channel_stride: reading.channel_stride(source.rows.len()),
-            kernel_rows: window.kernel_h,
-            kernel_row_stride: reading.kernel_row_stride(),
-            kernel_cols: source.kernel_cols,
-            row_stride: reading.row_stride(),
-            w: &self.packed[block * layout.packed_len()..][..layout.packed_len()],
-            bias: &self.bias[block * layout.width..][..layout.width],
-            vectors: layout.vectors,
-            rows: area_rows,
-            cols: area_cols,
-            y,
-            y_stride,
-            y_pitch: out_w,
-            out_channels: layout.channels(self.first_block + block).len(),
-            relu: self.relu,
-        });
+        let first = (rows.start - source.rows.start) * layout.row_stride();
+        let x = &source.x[first.min(source.x.len())..];
+        // Pixels beyond the last whole register are summed as if there were no others, in the same order.
+        let whole = if layout.flat { area_cols / lanes * lanes } else { 0 };
+        for (first, cols) in [(0, whole), (whole, area_cols - whole)] {
+            if cols == 0 {
+                continue;
+            }
+            let area = Area {
+                x: &x[first.min(x.len())..],
+                channels: layout.g.in_c(),
+                channel_stride: layout.channel_stride(source.rows.len()),
+                kernel_rows: window.kernel_h,
+                kernel_row_stride: reading.kernel_row_stride(),
+                kernel_cols: source.kernel_cols,
+                row_stride: layout.row_stride(),
+                w: &self.packed[block * layout.packed_len()..][..layout.packed_len()],
+                bias: &self.bias[block * layout.width..][..layout.width],
+                vectors: layout.vectors,
+                rows: area_rows,
+                cols,
+                y: &mut y[first..],
+                y_stride,
+                y_pitch: out_w,
+                out_channels: layout.channels(first_block).len(),
+                relu: self.relu,
+                fresh: block == 0,
+            };
+            if first < whole {
+                layout.kernels.pixels(area);
+            } else {
+                layout.kernels.direct(area);
+            }
+        }
     }
 }
 

@@ -221,6 +221,41 @@ fn im2col_and_gemm_cut_large_weights_right() {
     }
 }
 
+/// Planes of several bands, with and without pixels that fill no register, in place and under a stride.
+#[test]
+fn kernels_of_one_tap_over_large_planes_are_naive() {
+    let one = Window::new(1, 1);
+    for (n, conv) in [
+        (2, Conv2d::new(130, 29, 31, 40, one)),
+        (1, Conv2d::new(512, 16, 16, 9, one)),
+        (1, Conv2d::new(513, 12, 12, 33, one)),
+        (3, Conv2d::new(6, 13, 13, 70, one).groups(2)),
+        (2, Conv2d::new(200, 47, 33, 21, one.stride(2))),
+        (1, Conv2d::new(40, 24, 23, 50, one.strides(3, 2))),
+        (1, Conv2d::new(40, 24, 23, 50, one.strides(1, 2))),
+        (1, Conv2d::new(3, 60, 24, 5, one.strides(2, 1))),
+    ] {
+        let case = Case::new(n, conv);
+        let inputs = case.inputs::<f32>();
+        let (expected, expected_dx) = (reference(&case), reference_dx(&case));
+        for set in KernelSet::available() {
+            let options = Options::with_algorithm(Algorithm::Direct).kernels(set);
+            let plan = try_options(conv, options).expect("it serves narrow kernels");
+            let (x, w, bias) = (inputs.x.view(), inputs.w.view(), Some(&inputs.bias[..]));
+            let mut workspace = Workspace::new();
+            let y = plan.forward(x, w, bias, &mut workspace).expect("it fits");
+            let error = relative_rms(y.data(), expected.data());
+            assert!(error <= 1e-6, "{error:e}: {}", plan.describe());
+
+            let mut dx = Tensor4::full(expected_dx.shape(), f32::NAN);
+            plan.backward_data_into(w, inputs.dy.view(), dx.view_mut(), &mut workspace)
+                .expect("it fits");
+            let error = relative_rms(dx.data(), expected_dx.data());
+            assert!(error <= 1e-6, "dx: {error:e}: {}", plan.describe());
+        }
+    }
+}
+
 /// In f64 nothing hides a wrong transform: its error would be far above that of rounding.
 #[test]
 fn all_forms_of_winograd_are_exact_in_f64() {

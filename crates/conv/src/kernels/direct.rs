@@ -6,7 +6,7 @@ use super::vector::Vector;
 
 /// Sums of more than about so many terms are added up in parts, each of whole channels: rounding
 /// errors grow with the length of a sum.
-const SUM: usize = 1024;
+pub(crate) const SUM: usize = 1024;
 
 /// The most pixels that a tile of any instruction set has.
 const MAX_PIXELS: usize = 28;
@@ -49,6 +49,8 @@ pub(crate) struct Area<'a, T> {
     pub(crate) out_channels: usize,
     /// Whether negative sums become 0.
     pub(crate) relu: bool,
+    /// Whether the input has not yet been read for other output channels.
+    pub(crate) fresh: bool,
 }
 
 impl<T> Area<'_, T> {

@@ -23,6 +23,7 @@ mod mirror;
 mod neon;
 mod pack;
 pub(crate) mod pairs;
+mod pixels;
 mod pool;
 mod relu_grad;
 mod scalar;
@@ -39,6 +40,7 @@ pub(crate) use direct::Area;
 pub use fma::{FmaBurst, fma_burst};
 pub(crate) use mirror::{MAX_MIRRORED_LEN, Mirror};
 pub(crate) use pack::Pack;
+pub(crate) use pixels::Pick;
 pub(crate) use pool::Pool;
 pub(crate) use relu_grad::{ReluGrad, Unpool};
 pub(crate) use set::HasKernels;
@@ -55,6 +57,8 @@ pub struct Kernels<T: 'static> {
     /// Elements in a register.
     pub(crate) lanes: usize,
     direct: unsafe fn(&mut Area<'_, T>),
+    pixels: unsafe fn(&mut Area<'_, T>),
+    pick: unsafe fn(&mut Pick<'_, T>),
     pack: unsafe fn(&mut Pack<'_, T>),
     pack_mirrored: unsafe fn(&mut Mirror<'_, T>),
     pool: unsafe fn(&mut Pool<'_, T>),
@@ -183,6 +187,7 @@ macro_rules! table {
             use super::direct::{self, Area};
             use super::mirror::{self, Mirror};
             use super::pack::{self, Pack};
+            use super::pixels::{self, Pick};
             use super::pool::{self, Pool};
             use super::{lanes, winograd};
             use super::vector::Vector;
@@ -239,6 +244,18 @@ macro_rules! table {
                         finish(area, row, col, rows, cols, &sums);
                     }
                 });
+            }
+
+            $(#[$feature])?
+            unsafe fn pixels(area: &mut Area<'_, $elem>) {
+                // SAFETY: as above.
+                unsafe { pixels::pixels::<$vector, $rows>(area) }
+            }
+
+            $(#[$feature])?
+            unsafe fn pick(args: &mut Pick<'_, $elem>) {
+                // SAFETY: as above.
+                unsafe { pixels::pick::<$vector>(args) }
             }
 
             $(#[$feature])?
@@ -413,6 +430,8 @@ macro_rules! table {
                 set: KernelSet::$set,
                 lanes: <$vector as Vector>::LANES,
                 direct,
+                pixels,
+                pick,
                 pack,
                 pack_mirrored,
                 pool,

@@ -302,6 +302,11 @@ pub(crate) fn large_cases() -> Vec<(&'static str, Case)> {
             "many images, stride 2",
             Case::new(17, Conv2d::new(3, 15, 17, 33, Window::square(5).stride(2).pad(2))),
         ),
+        ("one tap, several bands", Case::new(3, Conv2d::new(130, 29, 31, 40, Window::new(1, 1)))),
+        (
+            "one tap, stride 2, several bands",
+            Case::new(2, Conv2d::new(200, 47, 33, 21, Window::new(1, 1).stride(2))),
+        ),
         // dw has 2^20 < 1050624 elements: three partial sums fit, not eight.
         ("three partial sums of dw", Case::new(9, Conv2d::new(513, 2, 1, 2048, Window::new(1, 1)))),
         // dw has more than 2^21 elements: no two partial sums fit.
