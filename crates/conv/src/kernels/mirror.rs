@@ -27,6 +27,19 @@ pub(crate) struct Mirror<'a, T> {
     pub(crate) packed: &'a mut [T],
 }
 
+impl<T> super::Kernels<T> {
+    /// Packs weights from last to first; overwrites `packed`.
+    ///
+    /// # Panics
+    ///
+    /// If it reaches beyond its slices.
+    pub(crate) fn pack_mirrored(&self, mut args: Mirror<'_, T>) {
+        args.check(self.lanes);
+        // SAFETY: the slices have been checked, and a table exists only for a CPU that can run it.
+        unsafe { (self.pack_mirrored)(&mut args) }
+    }
+}
+
 impl<T> Mirror<'_, T> {
     fn kernel_len(&self) -> usize {
         self.kernel[0] * self.kernel[1]

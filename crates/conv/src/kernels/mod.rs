@@ -117,28 +117,6 @@ impl<T> Kernels<T> {
         unsafe { (self.pack)(&mut pack) }
     }
 
-    /// Packs weights from last to first; overwrites `packed`.
-    ///
-    /// # Panics
-    ///
-    /// If it reaches beyond its slices.
-    pub(crate) fn pack_mirrored(&self, mut args: Mirror<'_, T>) {
-        args.check(self.lanes);
-        // SAFETY: the slices have been checked, and a table exists only for a CPU that can run it.
-        unsafe { (self.pack_mirrored)(&mut args) }
-    }
-
-    /// Takes the maximum of each square of two by two pixels; overwrites the output.
-    ///
-    /// # Panics
-    ///
-    /// If it reaches beyond its slices.
-    pub(crate) fn pool(&self, mut args: Pool<'_, T>) {
-        args.check();
-        // SAFETY: the slices have been checked, and a table exists only for a CPU that can run it.
-        unsafe { (self.pool)(&mut args) }
-    }
-
     /// Sums with pixels in the lanes; overwrites the output.
     ///
     /// # Panics

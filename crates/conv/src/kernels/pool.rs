@@ -23,6 +23,19 @@ pub(crate) struct Pool<'a, T> {
     pub(crate) y_stride: usize,
 }
 
+impl<T> super::Kernels<T> {
+    /// Takes the maximum of each square of two by two pixels; overwrites the output.
+    ///
+    /// # Panics
+    ///
+    /// If it reaches beyond its slices.
+    pub(crate) fn pool(&self, mut args: Pool<'_, T>) {
+        args.check();
+        // SAFETY: the slices have been checked, and a table exists only for a CPU that can run it.
+        unsafe { (self.pool)(&mut args) }
+    }
+}
+
 impl<T> Pool<'_, T> {
     /// Panics if it would reach beyond its slices.
     pub(crate) fn check(&self) {
