@@ -47,7 +47,7 @@ impl Conv2dSpec {
     }
 
     /// Pads so that the output is `ceil(in / stride)` in both directions, whatever arrives, as
-    /// [`Window::same_upper`] says: `SAME`. Retaps the padding of the window.
+    /// [`Window::same_upper`] says: `SAME`. Replaces the padding of the window.
     #[must_use]
     pub const fn same(self) -> Self {
         Self { same: Some(Same::Upper), ..self }
