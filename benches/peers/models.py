@@ -12,7 +12,6 @@ evaluation mode. Every way is tried first; from then on only the fastest one run
 """
 
 import argparse
-import csv
 import gc
 import os
 import statistics
@@ -356,14 +355,7 @@ def main(library, description):
     timer = Timer(library(options.threads), options)
     # Garbage is collected between networks, not in the midst of a call.
     gc.disable()
-    out = open(options.csv, "w", newline="", encoding="utf-8") if options.csv else sys.stdout
-    writer = csv.writer(out, lineterminator="\n")
-
-    def write(row):
-        writer.writerow(row)
-        out.flush()
-
-    write(COLUMNS)
+    write = peer.table(options.csv, COLUMNS)
     if options.serve:
         for line in sys.stdin:
             name, mode, batch = line.strip().split(",")

@@ -303,6 +303,20 @@ def positive(text):
     return number
 
 
+def table(path, columns):
+    """What writes rows of CSV to a file, or to standard output if there is no path, each as soon as
+    it is there; the names of the columns are written already."""
+    out = open(path, "w", newline="", encoding="utf-8") if path else sys.stdout
+    writer = csv.writer(out, lineterminator="\n")
+
+    def write(row):
+        writer.writerow(row)
+        out.flush()
+
+    write(columns)
+    return write
+
+
 def main(peer, description):
     """The command line of a script. `peer` is a class; it is made after the options are read."""
     parser = argparse.ArgumentParser(description=description)
@@ -333,14 +347,7 @@ def main(peer, description):
     timer = Timer(peer(options.threads), options)
     # Garbage is collected between layers, not in the midst of a call.
     gc.disable()
-    out = open(options.csv, "w", newline="", encoding="utf-8") if options.csv else sys.stdout
-    writer = csv.writer(out, lineterminator="\n")
-
-    def write(row):
-        writer.writerow(row)
-        out.flush()
-
-    write(COLUMNS)
+    write = table(options.csv, COLUMNS)
     if options.serve:
         for line in sys.stdin:
             name = line.strip()
