@@ -1,4 +1,4 @@
-//! The tasks of the workspace: `cargo xtask verify`, `cargo xtask tidy` and `cargo xtask compare`.
+//! The tasks of the workspace: `verify`, `tidy`, `torture` and `compare`.
 
 #![forbid(unsafe_code)]
 
@@ -6,6 +6,7 @@ mod compare;
 mod manifest;
 mod paint;
 mod tidy;
+mod torture;
 mod verify;
 mod workspace;
 
@@ -25,6 +26,7 @@ const EXAMPLES: &str = "\
 Examples:
   cargo xtask verify            all that guards the project, cheapest first
   cargo xtask tidy              only the rules that no other tool checks
+  cargo xtask torture           training that is killed, out of space, without threads
   cargo xtask compare           our convolutions and networks against PyTorch and others";
 
 #[derive(Debug, Subcommand)]
@@ -42,6 +44,13 @@ enum Task {
     /// name every crate.
     #[command(after_help = tidy::EXAMPLES)]
     Tidy,
+    /// Kill trainings at any moment, fill the disk under them, refuse them threads.
+    ///
+    /// After every kill the newest checkpoint, or the one before, must hold the same bytes as an
+    /// undisturbed training; every other fault must end in an error that says so, with the last
+    /// checkpoint intact. Takes some minutes.
+    #[command(after_help = torture::EXAMPLES)]
+    Torture(torture::Options),
     /// Time our convolutions or networks and those of other libraries, and print the ratios.
     ///
     /// Ours is built in release; of the peers those run whose Python packages are there. Every
@@ -55,6 +64,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = workspace::Workspace::find().and_then(|workspace| match cli.task {
         Task::Verify(options) => verify::run(&workspace, &options),
+        Task::Torture(options) => torture::run(&workspace, &options),
         Task::Compare(options) => compare::run(&workspace, &options),
         Task::Tidy => tidy::run(&workspace).map(|findings| findings == 0),
     });

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anstyle::{AnsiColor, Style};
 use clap::Args as ClapArgs;
-use net::{Sequential, SoftmaxCrossEntropy};
+use net::{Mode, NetError, Sequential, SoftmaxCrossEntropy};
 use report::ranking;
 use serde_json::{Value, json};
 use tensor4::Tensor4;
@@ -97,8 +97,13 @@ fn probabilities(
         load::cropped(&picture, shape)
     };
     run.normalize(&mut pixels);
-    let x = Tensor4::from_vec(shape, pixels).map_err(net::NetError::from)?;
+    let x = Tensor4::from_vec(shape, pixels).map_err(NetError::from)?;
     let logits = net.predict(x.view())?;
+    if !logits.data().iter().all(|logit| logit.is_finite())
+        && let Some(origin) = net.find_non_finite(x.view(), Mode::Eval)?
+    {
+        return Err(NetError::NonFiniteOutput { origin }.into());
+    }
     Ok(SoftmaxCrossEntropy.probabilities(logits.view()).into_vec())
 }
 

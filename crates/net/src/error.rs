@@ -4,6 +4,8 @@ use conv::ConvError;
 use im2col::GeometryError;
 use tensor4::{Shape4, TensorError};
 
+use crate::NonFinite;
+
 /// Why a network can't be built, run or trained.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -78,10 +80,7 @@ pub enum NetError {
         classes: usize,
     },
     /// The loss is infinite or not a number.
-    #[error(
-        "the loss of step {step} (epoch {epoch}) is {loss}: training has diverged; \
-         a smaller learning rate may help"
-    )]
+    #[error("the loss of step {step} (epoch {epoch}) is {loss}: {origin}; {}", .origin.advice())]
     NonFiniteLoss {
         /// The step, counted from 1 over the whole training.
         step: u64,
@@ -89,6 +88,14 @@ pub enum NetError {
         epoch: usize,
         /// The loss.
         loss: f64,
+        /// Where it came from.
+        origin: NonFinite,
+    },
+    /// An output of the network is infinite or not a number.
+    #[error("the network gives no answer: {origin}")]
+    NonFiniteOutput {
+        /// Where it came from.
+        origin: NonFinite,
     },
     /// A weight became infinite or not a number.
     #[error(

@@ -11,7 +11,8 @@ use crate::{NetError, NetScalar};
 pub struct BatchLoss {
     /// The loss, averaged over the images. NaN for a batch of none.
     pub mean: f64,
-    /// Images whose largest logit is that of their label (of equal logits the first).
+    /// Images whose largest logit is that of their label (of equal logits the first); none that
+    /// has a logit that is NaN.
     pub correct: usize,
     /// Images.
     pub images: usize,
@@ -163,10 +164,14 @@ fn maximum<T: NetScalar>(values: &[T]) -> T {
     values.iter().copied().fold(T::NEG_INFINITY, greater)
 }
 
-/// Where the largest value stands first.
-pub(crate) fn first_maximum<T: NetScalar>(values: &[T]) -> Option<usize> {
+/// Where the largest value stands first; nowhere if one is NaN, so that no image is recognised by
+/// what is left.
+fn first_maximum<T: NetScalar>(values: &[T]) -> Option<usize> {
     let mut best: Option<(usize, T)> = None;
     for (i, &value) in values.iter().enumerate() {
+        if value.is_nan() {
+            return None;
+        }
         if best.is_none_or(|(_, max)| value > max) {
             best = Some((i, value));
         }

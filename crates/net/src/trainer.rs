@@ -9,9 +9,10 @@ use tensor4::{Shape4, View4};
 
 use crate::average::Average;
 use crate::loss::check_smoothing;
+use crate::non_finite::first_non_finite;
 use crate::tape::Buffer;
 use crate::{
-    BatchLoss, Mode, NetError, NetScalar, Optimizer, Samples, Seeds, Sequential,
+    BatchLoss, Mode, NetError, NetScalar, NonFinite, Optimizer, Samples, Seeds, Sequential,
     SoftmaxCrossEntropy, Tape, TrainOptions,
 };
 
@@ -293,14 +294,16 @@ impl<T: NetScalar> Trainer<T> {
         tape: &mut Tape<T>,
         dlogits: &mut Buffer<T>,
     ) -> Result<BatchLoss, NetError> {
-        let logits = net.forward(batch.x(), tape, Mode::Train { step: self.step })?;
+        let mode = Mode::Train { step: self.step };
+        let logits = net.forward(batch.x(), tape, mode)?;
         let shape = logits.shape();
         let smoothing = self.options.label_smoothing;
         let dz = Some(dlogits.view_mut(shape));
         let loss = SoftmaxCrossEntropy.smoothed_loss(smoothing, logits, &batch.labels, dz)?;
         if !loss.mean.is_finite() {
             let (step, loss) = (self.step, loss.mean);
-            return Err(NetError::NonFiniteLoss { step, epoch, loss });
+            let origin = net.find_non_finite(batch.x(), mode)?.unwrap_or(NonFinite::Loss);
+            return Err(NetError::NonFiniteLoss { step, epoch, loss, origin });
         }
         net.backward(dlogits.view(shape), tape)?;
         self.optimizer.set_scale(self.options.scale(self.step, steps_per_epoch));
@@ -311,12 +314,9 @@ impl<T: NetScalar> Trainer<T> {
     /// Whether every weight is finite still: only such weights are worth keeping.
     fn check_parameters(&self, net: &Sequential<T>) -> Result<(), NetError> {
         for parameter in net.parameters() {
-            if let Some(value) = parameter.value().data().iter().find(|value| !value.is_finite()) {
-                return Err(NetError::NonFiniteParameter {
-                    parameter: parameter.name().to_owned(),
-                    value: value.to_f64(),
-                    step: self.step,
-                });
+            if let Some(value) = first_non_finite(parameter.value().data()) {
+                let (parameter, step) = (parameter.name().to_owned(), self.step);
+                return Err(NetError::NonFiniteParameter { parameter, value, step });
             }
         }
         Ok(())
