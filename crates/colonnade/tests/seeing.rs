@@ -205,3 +205,20 @@ fn what_can_not_be_done_says_what_to_do() {
     fs::write(young.join("config.json"), "{").unwrap();
     fail(&["report", "--run", str(&young)], 1, &["not the settings of a run"]);
 }
+
+#[test]
+fn weights_that_are_no_numbers_are_named_by_predict() {
+    let (run, folder) = (trained(), tempdir().unwrap());
+    let damaged = folder.path().join("damaged");
+    fs::create_dir(&damaged).unwrap();
+    fs::copy(run.join("config.json"), damaged.join("config.json")).unwrap();
+    let mut weights = fs::read(run.join("model.safetensors")).unwrap();
+    let last = weights.len() - 4;
+    weights[last..].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(damaged.join("model.safetensors"), weights).unwrap();
+    let digit = folder.path().join("digit.png");
+    let pixels = dataset::mnist::bundled().unwrap().test.image(0).to_vec();
+    GrayImage::from_raw(28, 28, pixels).unwrap().save(&digit).unwrap();
+    let parts = ["the network gives no answer: layer ", " was the first to give NaN, and its "];
+    fail(&["predict", "--run", str(&damaged), str(&digit)], 1, &parts);
+}
