@@ -61,6 +61,22 @@ pub struct Tensor {
 }
 
 impl Tensor {
+    /// A tensor.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError::Unwritable`] if the sizes do not have as many elements as there are values,
+    /// or if there are more than [`MAX_RANK`] of them.
+    pub fn new(
+        name: impl Into<String>,
+        dims: Vec<usize>,
+        values: Vec<f32>,
+    ) -> Result<Self, WeightsError> {
+        let tensor = Self { name: name.into(), dims, values };
+        check_tensor(tensor.parts())?;
+        Ok(tensor)
+    }
+
     /// Name, sizes and values, as `net::Sequential::load` and the writers of this crate take them.
     #[must_use]
     pub fn parts(&self) -> TensorParts<'_> {
@@ -106,7 +122,7 @@ pub fn read_bytes(bytes: &[u8], name: impl AsRef<Path>) -> Result<Contents, Weig
 fn read_any(mut reader: impl Read + Seek, len: u64, path: &Path) -> Result<Contents, WeightsError> {
     let io = |source| WeightsError::Io { path: path.to_owned(), operation: "read it", source };
     let mut start = Vec::new();
-    reader.by_ref().take(8).read_to_end(&mut start).map_err(io)?;
+    reader.by_ref().take(9).read_to_end(&mut start).map_err(io)?;
     reader.seek(SeekFrom::Start(0)).map_err(io)?;
     match start.as_slice() {
         [b'P', b'K', ..] => {
@@ -119,10 +135,15 @@ fn read_any(mut reader: impl Read + Seek, len: u64, path: &Path) -> Result<Conte
             Ok(Contents { tensors: vec![tensor], texts: BTreeMap::new() })
         }
         // A pickle of protocol 2 to 5, and no length that a safetensors header could have.
-        &[0x80, 2..=5, _, _, c, d, e, f] if [c, d, e, f] != [0; 4] => Err(WeightsError::Pickle {
-            path: path.to_owned(),
-            name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        }),
+        &[0x80, 2..=5, _, _, c, d, e, f, ..] if [c, d, e, f] != [0; 4] => {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            Err(WeightsError::Pickle { path: path.to_owned(), name })
+        }
+        // Where the header of safetensors begins.
+        start if start.len() >= 8 && start.get(8) != Some(&b'{') => {
+            let (path, found) = (path.to_owned(), start.to_vec());
+            Err(WeightsError::Magic { path, format: "a safetensors file, npz or npy", found })
+        }
         _ => safetensors::read_from(reader, len, path),
     }
 }

@@ -78,7 +78,7 @@ fn array_name<'a>(member: &'a str, path: &Path) -> Result<&'a str, WeightsError>
     let leads_out = member.split('/').any(|part| matches!(part, "" | "." | ".."))
         || member.contains(|c: char| matches!(c, '\\' | ':') || c.is_control());
     match member.strip_suffix(".npy") {
-        Some(name) if !leads_out && !name.is_empty() => Ok(name),
+        Some(name) if !leads_out && !name.is_empty() && !name.ends_with('/') => Ok(name),
         _ => Err(WeightsError::MemberName { path: path(), name: owned() }),
     }
 }

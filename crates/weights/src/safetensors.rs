@@ -165,6 +165,10 @@ pub(crate) fn read_from(
     }
     let mut text = vec![0; header_len as usize];
     reader.read_exact(&mut text).map_err(io)?;
+    if text.first() != Some(&b'{') {
+        let message = "it does not begin with {".to_owned();
+        return Err(WeightsError::Header { path: path.to_owned(), message });
+    }
     let Header { tensors, texts } = serde_json::from_slice(&text)
         .map_err(|e| WeightsError::Header { path: path.to_owned(), message: e.to_string() })?;
     drop(text);
