@@ -72,7 +72,8 @@ Examples:
 Example:
   colonnade eval --model simple-convnet --weights runs/NAME/model.safetensors")]
 pub(crate) struct EvalArgs {
-    /// The weights, a safetensors file as `train` leaves it.
+    /// The weights: a safetensors file as `train` leaves it, or safetensors, npz or npy of others,
+    /// under our names or torchvision's.
     #[arg(long, value_name = "FILE")]
     pub(crate) weights: PathBuf,
     /// The network that the weights belong to.

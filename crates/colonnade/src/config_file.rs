@@ -4,7 +4,6 @@
 //! is parsed once more: a file can say what flags can, and is checked as they are.
 
 use std::ffi::OsString;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
@@ -12,7 +11,7 @@ use clap::{ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
 
 use crate::args::Args;
 use crate::failure::Failure;
-use crate::files::{RunFolder, failed};
+use crate::files::{MAX_TEXT, RunFolder, read_text};
 use crate::near::did_you_mean;
 
 /// Flags that a run can be resumed with; the others are those of the run.
@@ -79,17 +78,42 @@ fn was_given(given: &ArgMatches, arg: &clap::Arg) -> bool {
 
 /// The settings of the file as flags, without those that were given on the command line.
 fn flags(file: &Path, given: &ArgMatches, train: &Command) -> Result<Vec<OsString>, Failure> {
-    let bad = |message: String| Failure::Settings { path: file.to_owned(), message };
-    let text = fs::read_to_string(file).map_err(|e| failed("read the settings", file, e))?;
-    let table: toml::Table = text.parse().map_err(|e: toml::de::Error| bad(e.to_string()))?;
+    let text = read_text(file, "read the settings")?;
+    let flags = flags_of(&text, train, |arg| was_given(given, arg));
+    flags.map_err(|message| Failure::Settings { path: file.to_owned(), message })
+}
+
+/// Whether `train` would take a file of this text.
+pub(crate) fn check(text: &[u8]) -> Result<(), String> {
+    if text.len() as u64 > MAX_TEXT {
+        return Err(format!("longer than {MAX_TEXT} bytes"));
+    }
+    let mut command = Args::command();
+    command.build();
+    let train = command.find_subcommand("train").expect("there is such a command");
+    let flags = flags_of(text, train, |_| false)?;
+    let line = ["colonnade".into(), "train".into()].into_iter().chain(flags);
+    let parsed = Args::command().try_get_matches_from(line);
+    let args = parsed.and_then(|matches| Args::from_arg_matches(&matches));
+    args.map(drop).map_err(|error| error.to_string())
+}
+
+/// The settings of a text as flags, without those to be left out; or what is wrong with it.
+fn flags_of(
+    text: &[u8],
+    train: &Command,
+    left_out: impl Fn(&clap::Arg) -> bool,
+) -> Result<Vec<OsString>, String> {
+    let text = std::str::from_utf8(text).map_err(|e| e.to_string())?;
+    let table: toml::Table = text.parse().map_err(|e: toml::de::Error| e.to_string())?;
     let known = || train.get_arguments().filter(|arg| !OUTSIDE.contains(&name(arg)));
     let mut flags = Vec::new();
     for (key, value) in table {
         let Some(arg) = known().find(|arg| name(arg) == key) else {
             let hint = did_you_mean(&key, known().map(name));
-            return Err(bad(format!(
+            return Err(format!(
                 "there is no setting {key}{hint}; `colonnade train --help` lists them"
-            )));
+            ));
         };
         let value = match value {
             toml::Value::String(text) => text,
@@ -98,19 +122,19 @@ fn flags(file: &Path, given: &ArgMatches, train: &Command) -> Result<Vec<OsStrin
             }
             other => {
                 let kind = other.type_str();
-                return Err(bad(format!(
+                return Err(format!(
                     "{key} is of the type {kind}; a text, a number, true or false would fit"
-                )));
+                ));
             }
         };
-        if was_given(given, arg) {
+        if left_out(arg) {
             continue;
         }
         if matches!(arg.get_action(), ArgAction::SetTrue) {
             match value.as_str() {
                 "true" => flags.push(format!("--{key}").into()),
                 "false" => {}
-                _ => return Err(bad(format!("{key} is {value}; true or false would fit"))),
+                _ => return Err(format!("{key} is {value}; true or false would fit")),
             }
         } else {
             flags.push(format!("--{key}={value}").into());

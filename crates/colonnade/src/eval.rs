@@ -7,13 +7,13 @@ use crate::args::EvalArgs;
 use crate::failure::Failure;
 use crate::output::{print, print_json};
 use crate::samples::Data;
-use crate::{use_threads, weights};
+use crate::{use_threads, weights_file};
 
 pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
     use_threads(args.threads)?;
     let data = Data::load(&args.source)?;
     let mut net = args.model.build_empty(Some(data.test.dims()), Some(data.test.classes()))?;
-    weights::load(&mut net, &args.weights)?;
+    weights_file::load(&mut net, args.model.name(), &args.weights)?;
     let result = evaluate(&net, &data.test, TrainOptions::default().eval_batch_size)?;
     if args.json {
         return print_json(&Value::Object(as_json(&result)));

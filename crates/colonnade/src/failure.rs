@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use dataset::DatasetError;
 use net::NetError;
 use report::ReportError;
+use weights::WeightsError;
 
 use crate::data::{NotFetched, SourceError};
 
@@ -19,11 +20,15 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Report(#[from] ReportError),
     #[error(transparent)]
+    WeightsFile(#[from] WeightsError),
+    #[error(transparent)]
     Source(#[from] SourceError),
     #[error(transparent)]
     NotFetched(#[from] NotFetched),
     #[error("{}: can't {action}: {source}", path.display())]
     File { path: PathBuf, action: &'static str, source: io::Error },
+    #[error("{}: longer than {max} bytes, which no settings are", path.display())]
+    TooLong { path: PathBuf, max: u64 },
     #[error("{}: {message}", path.display())]
     Weights { path: PathBuf, message: String },
     #[error(

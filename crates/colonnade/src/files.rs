@@ -1,15 +1,19 @@
 //! The run folder and its files.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use weights::atomic;
 
 use crate::failure::Failure;
 
+/// The longest file of settings, in bytes.
+pub(crate) const MAX_TEXT: u64 = 1 << 20;
+
 /// A folder that holds one run: `initial.safetensors`, `model.safetensors`, `metrics.csv`,
-/// `steps.csv`, `config.json`, `config.toml`, `state.safetensors`.
+/// `steps.csv`, `config.json`, `config.toml`, `state.safetensors`, `state.previous.safetensors`.
 pub(crate) struct RunFolder {
     path: PathBuf,
 }
@@ -25,6 +29,7 @@ impl RunFolder {
         }
         fs::create_dir_all(&folder.path)
             .map_err(|e| failed("create the folder", &folder.path, e))?;
+        folder.remove_strays()?;
         Ok(folder)
     }
 
@@ -53,6 +58,22 @@ impl RunFolder {
         self.path.join("state.safetensors")
     }
 
+    /// What `state` was before it was written anew.
+    pub(crate) fn previous_state(&self) -> PathBuf {
+        self.path.join("state.previous.safetensors")
+    }
+
+    /// A state that could not be read, out of the way of the next.
+    pub(crate) fn damaged_state(&self) -> PathBuf {
+        self.path.join("state.damaged.safetensors")
+    }
+
+    /// Removes what programs that were killed have left.
+    pub(crate) fn remove_strays(&self) -> Result<(), Failure> {
+        let removed = atomic::remove_strays(&self.path);
+        removed.map(drop).map_err(|e| failed("look into the folder", &self.path, e))
+    }
+
     /// The settings under the names of the flags.
     pub(crate) fn settings(&self) -> PathBuf {
         self.path.join("config.toml")
@@ -77,20 +98,23 @@ impl RunFolder {
 /// Writes a file as a whole: whoever reads it meanwhile, or after a crash, finds the old one or
 /// the new one.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.part", std::process::id()));
-    let part = path.with_file_name(name);
-    let write = || {
-        let mut file = File::create(&part)?;
-        file.write_all(bytes)?;
-        // Renamed only when its contents have reached the disk.
-        file.sync_all()?;
-        fs::rename(&part, path)
+    atomic::write(path, bytes).map_err(|e| failed("write it", path, e))
+}
+
+/// Reads a file of text that people may have written, unless it is longer than any that makes
+/// sense.
+pub(crate) fn read_text(path: &Path, action: &'static str) -> Result<Vec<u8>, Failure> {
+    let read = || {
+        let mut text = Vec::new();
+        // Not by its size: some files have none, and go on for ever.
+        File::open(path)?.take(MAX_TEXT + 1).read_to_end(&mut text)?;
+        Ok(text)
     };
-    write().map_err(|e| {
-        let _ = fs::remove_file(&part);
-        failed("write it", path, e)
-    })
+    let text = read().map_err(|e| failed(action, path, e))?;
+    if text.len() as u64 > MAX_TEXT {
+        return Err(Failure::TooLong { path: path.to_owned(), max: MAX_TEXT });
+    }
+    Ok(text)
 }
 
 /// Writes settings as JSON.

@@ -3,6 +3,8 @@
 mod digit;
 mod load;
 
+use std::fs::File;
+use std::io::{BufRead, BufReader, Seek};
 use std::path::{Path, PathBuf};
 
 use anstyle::{AnsiColor, Style};
@@ -10,10 +12,11 @@ use clap::Args as ClapArgs;
 use net::{Mode, NetError, Sequential, SoftmaxCrossEntropy};
 use report::ranking;
 use serde_json::{Value, json};
-use tensor4::Tensor4;
+use tensor4::{Shape4, Tensor4};
 
 use crate::args::positive;
 use crate::failure::Failure;
+use crate::files::failed;
 use crate::output::print_json;
 use crate::run::Run;
 use crate::use_threads;
@@ -86,16 +89,10 @@ fn probabilities(
     path: &Path,
     as_is: bool,
 ) -> Result<Vec<f32>, Failure> {
-    let picture = load::load(path)?;
     let shape = net.input_shape();
     let digits = shape.c() == 1 && run.class_names().is_empty();
-    let mut pixels = if digits && !as_is {
-        let bad = |message: &str| Failure::Picture { path: path.into(), message: message.into() };
-        digit::like_mnist(&picture.to_luma8(), shape.h(), shape.w())
-            .ok_or_else(|| bad("there is nothing on it: every pixel is the same"))?
-    } else {
-        load::cropped(&picture, shape)
-    };
+    let file = File::open(path).map_err(|e| failed("open the picture", path, e))?;
+    let mut pixels = pixels(BufReader::new(file), path, shape, digits && !as_is)?;
     run.normalize(&mut pixels);
     let x = Tensor4::from_vec(shape, pixels).map_err(NetError::from)?;
     let logits = net.predict(x.view())?;
@@ -105,6 +102,23 @@ fn probabilities(
         return Err(NetError::NonFiniteOutput { origin }.into());
     }
     Ok(SoftmaxCrossEntropy.probabilities(logits.view()).into_vec())
+}
+
+/// The pixels of a picture as an image of the given shape, from 0 to 1; made to look like those of
+/// MNIST if `digit` says so.
+pub(crate) fn pixels(
+    picture: impl BufRead + Seek,
+    path: &Path,
+    shape: Shape4,
+    digit: bool,
+) -> Result<Vec<f32>, Failure> {
+    let picture = load::load(picture, path)?;
+    if !digit {
+        return Ok(load::cropped(&picture, shape));
+    }
+    let bad = |message: &str| Failure::Picture { path: path.into(), message: message.into() };
+    digit::like_mnist(&picture.to_luma8(), shape.h(), shape.w())
+        .ok_or_else(|| bad("there is nothing on it: every pixel is the same"))
 }
 
 fn as_json(run: &Run, path: &Path, probabilities: &[f32]) -> Value {

@@ -14,7 +14,7 @@ use crate::files::{RunFolder, failed, write_whole};
 use crate::interrupt::Interrupt;
 use crate::state::{self, Best, Mark};
 use crate::steps::{self, Course, Steps};
-use crate::weights;
+use crate::weights_file;
 
 const HEADER: &str =
     "epoch,step,train_loss,train_accuracy,test_loss,test_accuracy,seconds,learning_rate\n";
@@ -153,7 +153,7 @@ impl<'a> Progress<'a> {
             self.steps.rate(*step),
         );
         if self.is_kept(*epoch, test.as_ref()) {
-            weights::save(net, self.model, &self.folder.model())?;
+            weights_file::save(net, self.model, &self.folder.model())?;
             self.saved = self.folder.model();
         }
         write_whole(&self.folder.steps(), self.steps.csv().as_bytes())?;
@@ -175,7 +175,7 @@ impl<'a> Progress<'a> {
         let mark = Mark::new(position, line, self.elapsed().as_secs_f64(), self.best);
         // The state last: what it finds beyond it in the other files is cut off.
         write_whole(&self.folder.steps(), self.steps.csv().as_bytes())?;
-        state::save(checkpoint, &mark, &self.folder.state())
+        state::save(checkpoint, &mark, self.folder)
     }
 
     /// Keeps why the training can't go on.
@@ -250,7 +250,7 @@ impl Observer<f32> for Progress<'_> {
 /// Makes sure that metrics can be written before an epoch has been spent on them.
 pub(crate) fn begin_metrics(folder: &RunFolder) -> Result<(), Failure> {
     for (path, header) in [(folder.metrics(), HEADER), (folder.steps(), steps::HEADER)] {
-        std::fs::write(&path, header).map_err(|e| failed("write it", &path, e))?;
+        write_whole(&path, header.as_bytes())?;
     }
     Ok(())
 }

@@ -1,6 +1,5 @@
 //! A run folder that is read again.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -11,15 +10,15 @@ use serde_json::{Map, Value};
 
 use crate::data::BUNDLED;
 use crate::failure::Failure;
-use crate::files::{RunFolder, failed};
+use crate::files::{RunFolder, read_text};
 use crate::model::ModelName;
 use crate::near::did_you_mean;
 use crate::samples::Data;
-use crate::weights;
+use crate::weights_file;
 
 /// What `config.json` must say, so that the network can be built again.
 #[derive(Deserialize)]
-struct Config {
+pub(crate) struct Config {
     model: String,
     data: String,
     input: [usize; 3],
@@ -36,6 +35,20 @@ struct Config {
     std: Vec<f32>,
 }
 
+/// What a `config.json` says, or why it makes no sense.
+pub(crate) fn parse(text: &[u8]) -> Result<(Config, ModelName, Map<String, Value>), String> {
+    let settings: Map<String, Value> = serde_json::from_slice(text)
+        .map_err(|e| format!("these are not the settings of a run: {e}"))?;
+    let config: Config = serde_json::from_value(Value::Object(settings.clone()))
+        .map_err(|e| format!("a setting does not fit: {e}"))?;
+    let model = ModelName::from_str(&config.model, false).map_err(|_| {
+        let known: Vec<_> = ModelName::value_variants().iter().map(|m| m.name()).collect();
+        let hint = did_you_mean(&config.model, known.iter().copied());
+        format!("there is no model {}; known are {}{hint}", config.model, known.join(", "))
+    })?;
+    Ok((config, model, settings))
+}
+
 /// A run that has been trained, or is being trained.
 pub(crate) struct Run {
     folder: RunFolder,
@@ -50,20 +63,12 @@ impl Run {
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
         let folder = RunFolder::open(path.to_owned());
         let file = folder.config();
-        let bad = |message: String| Failure::Run { path: file.clone(), message };
         if !file.exists() {
             return Err(Failure::NoRun { path: path.to_owned() });
         }
-        let text = fs::read(&file).map_err(|e| failed("read the settings", &file, e))?;
-        let settings: Map<String, Value> = serde_json::from_slice(&text)
-            .map_err(|e| bad(format!("these are not the settings of a run: {e}")))?;
-        let config: Config = serde_json::from_value(Value::Object(settings.clone()))
-            .map_err(|e| bad(format!("a setting does not fit: {e}")))?;
-        let model = ModelName::from_str(&config.model, false).map_err(|_| {
-            let known: Vec<_> = ModelName::value_variants().iter().map(|m| m.name()).collect();
-            let hint = did_you_mean(&config.model, known.iter().copied());
-            bad(format!("there is no model {}; known are {}{hint}", config.model, known.join(", ")))
-        })?;
+        let text = read_text(&file, "read the settings")?;
+        let (config, model, settings) =
+            parse(&text).map_err(|message| Failure::Run { path: file, message })?;
         Ok(Self { folder, model, config, settings })
     }
 
@@ -148,7 +153,7 @@ impl Run {
     fn network(&self, path: &Path) -> Result<Sequential<f32>, Failure> {
         let Config { input, classes, .. } = self.config;
         let mut net = self.model.build_empty(Some(input), Some(classes))?;
-        weights::load(&mut net, path)?;
+        weights_file::load(&mut net, self.model.name(), path)?;
         Ok(net)
     }
 }

@@ -4,9 +4,11 @@ use std::path::Path;
 
 use net::{Checkpoint, Evaluation, NetError, Position, Sequential, Trainer};
 use serde::{Deserialize, Serialize};
+use weights::{Contents, Tensor, atomic};
 
 use crate::failure::Failure;
-use crate::weights::{self, Tensor};
+use crate::files::{RunFolder, failed};
+use crate::weights_file;
 
 /// Where a run stands, beside its tensors.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -70,17 +72,23 @@ impl Mark {
 /// The key of the one text in the file.
 const KEY: &str = "state";
 
-/// Writes weights, their average, the moments of the optimiser, and where the run stands.
+/// Writes weights, their average, the moments of the optimiser, and where the run stands. The state
+/// that was there is kept beside it: at every moment there is a whole one.
 pub(crate) fn save(
     checkpoint: &Checkpoint<'_, f32>,
     mark: &Mark,
-    path: &Path,
+    folder: &RunFolder,
 ) -> Result<(), Failure> {
-    let bad = |message: String| Failure::Weights { path: path.to_owned(), message };
+    let path = folder.state();
+    let bad = |message: String| Failure::Weights { path: path.clone(), message };
     let text = serde_json::to_string(mark).map_err(|e| bad(e.to_string()))?;
     let tensors = checkpoint.tensors();
     let tensors = tensors.iter().map(|(name, dims, values)| (name.as_str(), *dims, *values));
-    weights::write(tensors, (KEY, text), path)
+    if path.exists() {
+        let kept = atomic::keep_as(&path, folder.previous_state());
+        kept.map_err(|e| failed("keep it under a second name", &path, e))?;
+    }
+    Ok(weights::safetensors::save(&path, tensors, [(KEY, text.as_str())])?)
 }
 
 /// A state that was read.
@@ -91,12 +99,16 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn load(path: &Path) -> Result<Self, Failure> {
+        Self::from_contents(weights_file::read(path)?, path)
+    }
+
+    pub(crate) fn from_contents(contents: Contents, path: &Path) -> Result<Self, Failure> {
         let bad = |message: String| Failure::Weights { path: path.to_owned(), message };
-        let (tensors, mut texts) = weights::read(path)?;
-        let text = texts.remove(KEY).ok_or_else(|| bad("there is no state in it".to_owned()))?;
-        let mark = serde_json::from_str(&text)
+        let text = contents.texts.get(KEY);
+        let text = text.ok_or_else(|| bad("there is no state in it".to_owned()))?;
+        let mark = serde_json::from_str(text)
             .map_err(|e| bad(format!("the state in it can't be read: {e}")))?;
-        Ok(Self { mark, tensors })
+        Ok(Self { mark, tensors: contents.tensors })
     }
 
     /// Lets the trainer go on from here.
@@ -105,8 +117,6 @@ impl State {
         trainer: &mut Trainer<f32>,
         net: &mut Sequential<f32>,
     ) -> Result<(), NetError> {
-        let tensors = self.tensors.iter();
-        let tensors = tensors.map(|t| (t.name.as_str(), &t.dims[..], &t.values[..]));
-        trainer.resume(net, self.mark.position(), tensors)
+        trainer.resume(net, self.mark.position(), self.tensors.iter().map(Tensor::parts))
     }
 }

@@ -1,5 +1,6 @@
 //! `colonnade train`.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use net::models::Recipe;
@@ -11,7 +12,7 @@ use crate::args::TrainArgs;
 use crate::date::Date;
 use crate::eval::{accuracy_line, as_json};
 use crate::failure::Failure;
-use crate::files::{RunFolder, write_json};
+use crate::files::{RunFolder, failed, write_json};
 use crate::interrupt::Interrupt;
 use crate::output::{print, print_json};
 use crate::progress::{Progress, begin_metrics};
@@ -19,7 +20,7 @@ use crate::run::Run;
 use crate::samples::{CountEpochs, Data};
 use crate::state::{Mark, State};
 use crate::steps::Course;
-use crate::{settings, use_threads, weights};
+use crate::{settings, use_threads, weights_file};
 
 /// The settings of a run, as `config.json` holds them.
 #[derive(Serialize)]
@@ -149,7 +150,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     if let Some(step) = progress.interrupted_at {
         let best = progress.best().is_some();
         if !best {
-            weights::save(&net, model, &folder.model())?;
+            weights_file::save(&net, model, &folder.model())?;
         }
         let (weights, run) = (folder.model(), folder.path().to_owned());
         return Err(Failure::Interrupted { step, best, weights, run });
@@ -168,7 +169,7 @@ fn begin(
     let folder = RunFolder::create(args.out.clone().unwrap_or_else(|| default_folder(args, date)))?;
     write_settings(&folder, args, &Config::new(args, data, net, recipe, date.iso()), recipe)?;
     begin_metrics(&folder)?;
-    weights::save(net, args.model.name(), &folder.initial())?;
+    weights_file::save(net, args.model.name(), &folder.initial())?;
     Ok(folder)
 }
 
@@ -182,7 +183,7 @@ fn write_settings(
     write_json(&folder.config(), config)
 }
 
-/// Puts the state of a run into trainer and network; also says when it began.
+/// Puts the newest state of a run that can be read into trainer and network; also says when it began.
 fn resume(
     args: &TrainArgs,
     path: &Path,
@@ -191,24 +192,53 @@ fn resume(
     net: &mut Sequential<f32>,
 ) -> Result<(RunFolder, Mark, String), Failure> {
     let date = Run::open(path)?.date();
-    let path = path.to_owned();
-    let folder = RunFolder::open(path.clone());
-    if !folder.state().exists() {
-        return Err(Failure::NoState { path });
-    }
-    let state = State::load(&folder.state())?;
-    let done = state.mark.position().epochs;
-    if done >= recipe.options.epochs {
-        return Err(Failure::AllDone { path, done });
-    }
-    if let (Some(patience), Some(best)) = (args.early_stop, state.mark.best) {
-        let since = done.saturating_sub(best.epoch);
-        if since >= patience {
-            return Err(Failure::StoppedEarly { path, since });
+    let folder = RunFolder::open(path.to_owned());
+    folder.remove_strays()?;
+    let go_on = |file: &Path, trainer: &mut _, net: &mut _| {
+        let state = State::load(file)?;
+        // A state that leaves nothing to do is as good as any.
+        match nothing_to_do(&state.mark, args, path, recipe) {
+            Some(failure) => Ok(Err(failure)),
+            None => state.restore(trainer, net).map(|()| Ok(state.mark)).map_err(Failure::Net),
         }
+    };
+    let (newest, previous) = (folder.state(), folder.previous_state());
+    let mark = match (newest.exists(), previous.exists()) {
+        (false, false) => return Err(Failure::NoState { path: path.to_owned() }),
+        (true, false) => go_on(&newest, trainer, net)??,
+        (false, true) => {
+            let mark = go_on(&previous, trainer, net)??;
+            eprintln!("{} is missing: going on from the one before", newest.display());
+            mark
+        }
+        (true, true) => match go_on(&newest, trainer, net) {
+            Ok(mark) => mark?,
+            Err(failure) => {
+                // Where neither will do, the newest says why.
+                let Ok(mark) = go_on(&previous, trainer, net) else { return Err(failure) };
+                let (mark, damaged) = (mark?, folder.damaged_state());
+                // Out of the way, or it would take the place of the good one.
+                fs::rename(&newest, &damaged).map_err(|e| failed("rename it", &newest, e))?;
+                eprintln!(
+                    "{failure}\ngoing on from the state before; the damaged one is now {}",
+                    damaged.display()
+                );
+                mark
+            }
+        },
+    };
+    Ok((folder, mark, date))
+}
+
+/// Why a training that stands here does not go on.
+fn nothing_to_do(mark: &Mark, args: &TrainArgs, path: &Path, recipe: &Recipe) -> Option<Failure> {
+    let (path, done) = (path.to_owned(), mark.position().epochs);
+    if done >= recipe.options.epochs {
+        return Some(Failure::AllDone { path, done });
     }
-    state.restore(trainer, net)?;
-    Ok((folder, state.mark, date))
+    let since = done.saturating_sub(mark.best?.epoch);
+    args.early_stop.filter(|&patience| since >= patience)?;
+    Some(Failure::StoppedEarly { path, since })
 }
 
 fn fit(

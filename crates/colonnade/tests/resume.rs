@@ -94,12 +94,98 @@ fn one_epoch_and_then_another_are_two_epochs() {
     fail(&["train", "--resume", str(&parts)], 1, &["all of its 2 epochs are done", "--epochs"]);
     let args = ["train", "--resume", str(&parts), "--epochs", "3", "--seed", "4", "--lr", "0.1"];
     fail(&args, 2, &["--lr, --seed belong to the run"]);
-    fs::write(parts.join("state.safetensors"), b"no state").unwrap();
-    let args = ["train", "--resume", str(&parts), "--epochs", "3"];
-    fail(&args, 1, &["state.safetensors: this is not a safetensors file"]);
-    fs::remove_file(parts.join("state.safetensors")).unwrap();
-    fail(&args, 1, &["holds no state to go on from"]);
     fail(&["train", "--resume", str(&path("none"))], 1, &["there is no run in"]);
+}
+
+#[test]
+fn a_damaged_state_is_replaced_by_the_one_before() {
+    let folder = tempdir().unwrap();
+    let data = few(folder.path(), 300);
+    let (straight, out) = (folder.path().join("straight"), folder.path().join("out"));
+    train(&data, &straight, "3", &[]);
+    train(&data, &out, "2", &[]);
+    let [state, previous, damaged] = ["state", "state.previous", "state.damaged"]
+        .map(|name| out.join(format!("{name}.safetensors")));
+    let (second, first) = (fs::read(&state).unwrap(), fs::read(&previous).unwrap());
+    assert!(first != second);
+
+    let stray = out.join(".state.safetensors.8388608-1-0.colonnade-part");
+    let resume = |epochs: &str| {
+        let _ = fs::remove_file(&damaged);
+        fs::write(&stray, b"what a killed program left").unwrap();
+        run(&["train", "--resume", str(&out), "--epochs", epochs, "--quiet"])
+    };
+    // Cut off, a bit in its header flipped, of something else, or not there at all.
+    let mut flipped = second.clone();
+    flipped[9] ^= 1;
+    let cases =
+        [Some(second[..second.len() - 1].to_vec()), Some(flipped), Some(b"no state".into())];
+    for bytes in cases.into_iter().chain([None]) {
+        fs::write(&previous, &first).unwrap();
+        match &bytes {
+            Some(bytes) => fs::write(&state, bytes).unwrap(),
+            None => fs::remove_file(&state).unwrap(),
+        }
+        let output = resume("3");
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert!(said.contains("state.safetensors") && said.contains("going on from"), "{said}");
+        assert_same(&straight, &out);
+        assert_eq!(bytes, fs::read(&damaged).ok(), "it is kept");
+        // The good one was not pushed out by the damaged one.
+        assert!(fs::read(&previous).unwrap() != second);
+        if cfg!(target_os = "linux") {
+            assert!(!stray.exists());
+        }
+    }
+
+    for path in [&state, &previous] {
+        fs::write(path, b"no state").unwrap();
+    }
+    let args = ["train", "--resume", str(&out), "--epochs", "4"];
+    fail(&args, 1, &["state.safetensors: this is not a safetensors file"]);
+    assert_eq!(fs::read(&state).unwrap(), b"no state");
+    for path in [&state, &previous] {
+        fs::remove_file(path).unwrap();
+    }
+    fail(&args, 1, &["holds no state to go on from"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_killed_training_goes_on_from_its_last_state() {
+    use std::thread::sleep;
+    use std::time::{Duration, Instant};
+
+    let folder = tempdir().unwrap();
+    let data = few(folder.path(), 300);
+    let (straight, out) = (folder.path().join("straight"), folder.path().join("out"));
+    train(&data, &straight, "8", &[]);
+    let args = ["train", "--quiet", "--epochs", "8", "--data", str(&data), "--out", str(&out)];
+    let mut child =
+        colonnade(&[&args[..], &CHANGED].concat()).stderr(Stdio::null()).spawn().unwrap();
+    let started = Instant::now();
+    while !out.join("state.safetensors").exists() && started.elapsed().as_secs() < 60 {
+        sleep(Duration::from_millis(1));
+    }
+    for wait in [3, 40, 70] {
+        sleep(Duration::from_millis(wait));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        child = colonnade(&["train", "--quiet", "--resume", str(&out)])
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+    }
+    let status = child.wait().unwrap();
+    // All may be done by then.
+    let done = run(&["train", "--resume", str(&out)]);
+    assert!(status.success() || text(&done.stderr).contains("are done"), "{done:?}");
+    assert_same(&straight, &out);
+    let left = fs::read_dir(&out).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    let parts = left.iter().filter(|name| name.to_string_lossy().ends_with("-part")).count();
+    assert_eq!(parts, 0, "{left:?}");
 }
 
 #[cfg(unix)]

@@ -188,7 +188,7 @@ fn what_can_not_be_done_says_what_to_do() {
     fail(&["features", "--run", run, "--layer", "relu1"], 1, &["conv1, affine1, affine2"]);
     fail(&["features", "--run", run, "--image", "10000"], 1, &["10000"]);
     fail(&["predict", "--run", run, str(&missing)], 1, &["can't open the picture"]);
-    fail(&["predict", "--run", run, str(&empty)], 1, &["neither PNG nor JPEG"]);
+    fail(&["predict", "--run", run, str(&empty)], 1, &["not a readable png or jpeg image"]);
     fail(&["predict", "--run", run, str(&sheet)], 1, &["there is nothing on it"]);
     fail(&["predict", "--run", run], 2, &["<IMAGE>..."]);
     fail(&["gradcheck", "--model", "simple-convnt"], 2, &["simple-convnet"]);

@@ -171,7 +171,7 @@ pub fn read_image(
 ) -> Result<Vec<u8>, DatasetError> {
     options.check()?;
     let mut pixels = Vec::new();
-    fit(decode(reader, name.as_ref())?, options, &mut pixels);
+    fit(decode(reader, name)?, options, &mut pixels);
     Ok(pixels)
 }
 
@@ -287,7 +287,17 @@ fn fit(picture: DynamicImage, options: &FolderOptions, to: &mut Vec<u8>) {
     }
 }
 
-fn decode(reader: impl BufRead + Seek, path: &Path) -> Result<DynamicImage, DatasetError> {
+/// Decodes one picture from a stream, turned as its EXIF data says; `name` is what errors call it.
+/// The sizes that it announces are looked at before anything of its size is allocated.
+///
+/// # Errors
+///
+/// As [`load`], for this picture.
+pub fn decode(
+    reader: impl BufRead + Seek,
+    name: impl AsRef<Path>,
+) -> Result<DynamicImage, DatasetError> {
+    let path = name.as_ref();
     let damaged = |error: ImageError| match error {
         ImageError::IoError(source) if source.kind() != std::io::ErrorKind::UnexpectedEof => {
             crate::read_error(path, source)

@@ -64,6 +64,49 @@ fn a_gzipped_file_cut_off_anywhere_is_an_error() {
 }
 
 #[test]
+fn every_flipped_bit_is_an_error_or_another_value() -> Result<(), DatasetError> {
+    let whole = reader::read_images(&good()[..], "x")?;
+    let mut bytes = good();
+    for at in 0..bytes.len() {
+        for bit in 0..8 {
+            bytes[at] ^= 1 << bit;
+            match reader::read_images(&bytes[..], "x") {
+                // Nothing guards a plain file but its sizes.
+                Ok(images) => assert!(at >= 16 && images.pixels() != whole.pixels(), "{at} {bit}"),
+                Err(error) => assert!(at < 16, "{at} {bit}: {error:?}"),
+            }
+            let _ = reader::read_labels(&bytes[..], "x");
+            bytes[at] ^= 1 << bit;
+        }
+    }
+    let mut bytes = idx1(&[1, 2, 3]);
+    for at in 0..bytes.len() {
+        for bit in 0..8 {
+            bytes[at] ^= 1 << bit;
+            assert_eq!(reader::read_labels(&bytes[..], "x").is_ok(), at >= 8, "{at} {bit}");
+            bytes[at] ^= 1 << bit;
+        }
+    }
+    // A checksum guards a packed one: what is read is what was written.
+    for packed in [gzip(&good()), gzip(&idx1(&[1, 2, 3]))] {
+        let mut bytes = packed;
+        for at in 0..bytes.len() {
+            for bit in 0..8 {
+                bytes[at] ^= 1 << bit;
+                if let Ok(images) = reader::read_images(&bytes[..], "x") {
+                    assert_eq!(images.pixels(), whole.pixels(), "{at} {bit}");
+                }
+                if let Ok(labels) = reader::read_labels(&bytes[..], "x") {
+                    assert_eq!(labels.labels(), [1, 2, 3], "{at} {bit}");
+                }
+                bytes[at] ^= 1 << bit;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn damage_to_a_gzip_stream_is_found() {
     let packed = gzip(&good());
     let len = packed.len();
@@ -198,6 +241,48 @@ fn a_gzip_bomb_is_not_unpacked() {
     let error = reader::read_images(&mut counting, "bomb").expect_err("it has trailing bytes");
     assert!(matches!(error, DatasetError::TrailingBytes { expected: 7856, .. }), "{error:?}");
     assert!(counting.read < packed.len() / 4, "{} of {}", counting.read, packed.len());
+}
+
+/// A member after the other, without end: they unpack to 10 GB and more.
+struct Repeated<'a> {
+    header: &'a [u8],
+    member: &'a [u8],
+    at: usize,
+    /// How much was read, packed.
+    read: usize,
+}
+
+impl Read for Repeated<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut count = self.header.read(buf)?;
+        if count == 0 {
+            assert!(self.read < 20 << 20, "it is read on and on");
+            count = (&self.member[self.at..]).read(buf)?;
+            self.at = (self.at + count) % self.member.len();
+        }
+        self.read += count;
+        Ok(count)
+    }
+}
+
+#[test]
+fn a_bomb_of_ten_gigabytes_is_read_to_its_bound() {
+    let member = gzip(&vec![0; 64 << 20]);
+    // 160 of them have 10 GB, in some 10 MB.
+    assert!(member.len() * 160 < 20 << 20);
+    for dims in [[1, 1, 1], [60_000, 28, 28]] {
+        let header = gzip(&idx3(dims, &[]));
+        let mut bomb = Repeated { header: &header, member: &member, at: 0, read: 0 };
+        let error = reader::read_images(&mut bomb, "bomb").expect_err("it has trailing bytes");
+        let expected = 16 + dims.iter().map(|&dim| u64::from(dim)).product::<u64>();
+        assert!(
+            matches!(error, DatasetError::TrailingBytes { expected: found, .. } if found == expected),
+            "{error:?}"
+        );
+        // At its own rate of packing the bound takes as many bytes, and a buffer more.
+        let bound = expected as usize / (64 << 20) * member.len() + member.len() + (64 << 10);
+        assert!(bomb.read <= bound, "{} of {bound}", bomb.read);
+    }
 }
 
 #[test]

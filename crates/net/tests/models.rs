@@ -21,6 +21,7 @@ fn the_published_numbers_of_parameters() {
         (Model::DeepConvNet, 123_552),
         (Model::AlexNet, 60_965_224),
         (Model::AlexNetSmall, 1_011_978),
+        (Model::AlexNetTorchvision, 61_100_840),
         (Model::Vgg11, 132_863_336),
         (Model::Vgg13, 133_047_848),
         (Model::Vgg16, 138_357_544),
@@ -31,7 +32,7 @@ fn the_published_numbers_of_parameters() {
         let sum: usize = net.summary().unwrap().iter().map(|line| line.parameters).sum();
         assert_eq!(sum, parameters, "{model}");
     }
-    assert_eq!(Model::ALL.len(), 10, "each has its number above");
+    assert_eq!(Model::ALL.len(), 11, "each has its number above");
 }
 
 /// Those layers of the table that have parameters.

@@ -11,15 +11,19 @@ enum May {
 }
 
 /// The layers, lowest first. ARCHITECTURE.md says why.
-const LAYERS: [(&str, May); 11] = [
+const LAYERS: [(&str, May); 12] = [
     ("tensor4", May::Only(&[])),
     ("im2col", May::Only(&["tensor4"])),
     ("gemm", May::Only(&[])),
     ("conv", May::Only(&["tensor4", "im2col", "gemm"])),
     ("net", May::Only(&["tensor4", "im2col", "gemm", "conv"])),
     ("dataset", May::Only(&["tensor4"])),
+    ("weights", May::Only(&[])),
     ("report", May::Only(&["tensor4", "im2col", "gemm", "conv", "net", "dataset"])),
-    ("colonnade", May::Only(&["tensor4", "im2col", "gemm", "conv", "net", "dataset", "report"])),
+    (
+        "colonnade",
+        May::Only(&["tensor4", "im2col", "gemm", "conv", "net", "dataset", "report", "weights"]),
+    ),
     ("testkit", May::Only(&["tensor4"])),
     ("benches", May::Any),
     ("xtask", May::Only(&[])),

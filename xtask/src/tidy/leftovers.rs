@@ -7,7 +7,8 @@ use super::{Finding, Source};
 const MACROS: [&str; 3] = ["todo!", "unimplemented!", "dbg!"];
 
 /// Libraries never print, never exit and never build the global thread pool: the program may.
-const LIBRARIES: [&str; 7] = ["tensor4", "im2col", "gemm", "conv", "net", "dataset", "report"];
+const LIBRARIES: [&str; 8] =
+    ["tensor4", "im2col", "gemm", "conv", "net", "dataset", "report", "weights"];
 const PROGRAM_ONLY: [&str; 6] =
     ["println!", "print!", "eprintln!", "eprint!", "process::exit", "build_global"];
 

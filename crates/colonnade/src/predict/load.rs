@@ -1,27 +1,19 @@
 //! Pictures from files.
 
-use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufRead, Seek};
 use std::path::Path;
 
+use dataset::image_folder;
 use image::imageops::FilterType;
-use image::{DynamicImage, ImageReader, Rgba};
+use image::{DynamicImage, Rgba};
 use tensor4::Shape4;
 
 use crate::failure::Failure;
-use crate::files::failed;
 
 /// Reads a PNG or JPEG, by what is in it and not by its name. What is transparent becomes white,
 /// the colour of paper.
-pub(super) fn load(path: &Path) -> Result<DynamicImage, Failure> {
-    let bad = |message: String| Failure::Picture { path: path.to_owned(), message };
-    let file = File::open(path).map_err(|e| failed("open the picture", path, e))?;
-    let reader = ImageReader::new(BufReader::new(file)).with_guessed_format();
-    let reader = reader.map_err(|e| failed("read the picture", path, e))?;
-    if reader.format().is_none() {
-        return Err(bad("this is neither PNG nor JPEG; convert it to one of them".to_owned()));
-    }
-    let picture = reader.decode().map_err(|e| bad(e.to_string()))?;
+pub(super) fn load(picture: impl BufRead + Seek, path: &Path) -> Result<DynamicImage, Failure> {
+    let picture = image_folder::decode(picture, path)?;
     if !picture.color().has_alpha() {
         return Ok(picture);
     }

@@ -2,6 +2,7 @@
 
 mod alexnet;
 mod alexnet_small;
+mod alexnet_torchvision;
 mod deep_convnet;
 mod lenet5;
 mod registry;
@@ -10,6 +11,7 @@ mod vgg;
 
 pub use alexnet::AlexNet;
 pub use alexnet_small::AlexNetSmall;
+pub use alexnet_torchvision::AlexNetTorchvision;
 pub use deep_convnet::DeepConvNet;
 pub use lenet5::LeNet5;
 pub use registry::{Model, Recipe, UnknownModel};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{AlexNet, AlexNetSmall, DeepConvNet, LeNet5, SimpleConvNet, Vgg};
+use super::{AlexNet, AlexNetSmall, AlexNetTorchvision, DeepConvNet, LeNet5, SimpleConvNet, Vgg};
 use crate::{Builder, NetError, NetScalar, Rule, Schedule, Sequential, TrainOptions};
 
 /// A network of this crate, to be had by its name.
@@ -35,6 +35,8 @@ pub enum Model {
     AlexNet,
     /// [`AlexNetSmall`].
     AlexNetSmall,
+    /// [`AlexNetTorchvision`].
+    AlexNetTorchvision,
     /// [`Vgg::vgg11`].
     Vgg11,
     /// [`Vgg::vgg13`].
@@ -64,6 +66,7 @@ impl Model {
         Self::DeepConvNet,
         Self::AlexNet,
         Self::AlexNetSmall,
+        Self::AlexNetTorchvision,
         Self::Vgg11,
         Self::Vgg13,
         Self::Vgg16,
@@ -80,6 +83,7 @@ impl Model {
             Self::DeepConvNet => "deep-convnet",
             Self::AlexNet => "alexnet",
             Self::AlexNetSmall => "alexnet-small",
+            Self::AlexNetTorchvision => "alexnet-torchvision",
             Self::Vgg11 => "vgg11",
             Self::Vgg13 => "vgg13",
             Self::Vgg16 => "vgg16",
@@ -97,6 +101,7 @@ impl Model {
             Self::DeepConvNet => "six convolutions of 3x3, two affine layers, dropout, for MNIST",
             Self::AlexNet => "AlexNet as published in 2012, for ImageNet",
             Self::AlexNetSmall => "AlexNet with smaller windows, for images of 32x32 pixels",
+            Self::AlexNetTorchvision => "AlexNet as torchvision has it, for ImageNet",
             Self::Vgg11 => "VGG with 11 layers (A), for ImageNet",
             Self::Vgg13 => "VGG with 13 layers (B), for ImageNet",
             Self::Vgg16 => "VGG with 16 layers (D), for ImageNet",
@@ -113,7 +118,9 @@ impl Model {
             }
             Self::AlexNet => [3, 227, 227],
             Self::AlexNetSmall => [3, 32, 32],
-            Self::Vgg11 | Self::Vgg13 | Self::Vgg16 | Self::Vgg19 => [3, 224, 224],
+            Self::AlexNetTorchvision | Self::Vgg11 | Self::Vgg13 | Self::Vgg16 | Self::Vgg19 => {
+                [3, 224, 224]
+            }
         }
     }
 
@@ -121,7 +128,12 @@ impl Model {
     #[must_use]
     pub const fn classes(self) -> usize {
         match self {
-            Self::AlexNet | Self::Vgg11 | Self::Vgg13 | Self::Vgg16 | Self::Vgg19 => 1000,
+            Self::AlexNet
+            | Self::AlexNetTorchvision
+            | Self::Vgg11
+            | Self::Vgg13
+            | Self::Vgg16
+            | Self::Vgg19 => 1000,
             _ => 10,
         }
     }
@@ -144,6 +156,9 @@ impl Model {
             Self::DeepConvNet => DeepConvNet::default().input(c, h, w).classes(classes).plan(),
             Self::AlexNet => AlexNet::default().input(c, h, w).classes(classes).plan(),
             Self::AlexNetSmall => AlexNetSmall::default().input(c, h, w).classes(classes).plan(),
+            Self::AlexNetTorchvision => {
+                AlexNetTorchvision::default().input(c, h, w).classes(classes).plan()
+            }
             Self::Vgg11 => vgg(Vgg::vgg11()),
             Self::Vgg13 => vgg(Vgg::vgg13()),
             Self::Vgg16 => vgg(Vgg::vgg16()),
@@ -178,9 +193,12 @@ impl Model {
             Self::LeNet5Modern => (falling(15), Rule::adam(0.002)),
             Self::DeepConvNet => (falling(8), Rule::adam(0.001)),
             Self::AlexNetSmall => (falling(15), Rule::adam(0.001)),
-            Self::AlexNet | Self::Vgg11 | Self::Vgg13 | Self::Vgg16 | Self::Vgg19 => {
-                (falling(15).batch_size(32), Rule::adam(0.0001))
-            }
+            Self::AlexNet
+            | Self::AlexNetTorchvision
+            | Self::Vgg11
+            | Self::Vgg13
+            | Self::Vgg16
+            | Self::Vgg19 => (falling(15).batch_size(32), Rule::adam(0.0001)),
         };
         Recipe { options, rule }
     }
