@@ -27,7 +27,7 @@ pub(crate) enum Failure {
     NotFetched(#[from] NotFetched),
     #[error("{}: can't {action}: {source}", path.display())]
     File { path: PathBuf, action: &'static str, source: io::Error },
-    #[error("{}: longer than {max} bytes, which no settings are", path.display())]
+    #[error("{}: longer than {max} bytes, more than any such file has", path.display())]
     TooLong { path: PathBuf, max: u64 },
     #[error("{}: {message}", path.display())]
     Weights { path: PathBuf, message: String },
@@ -87,8 +87,12 @@ pub(crate) enum Failure {
         path.display()
     )]
     NoFile { path: PathBuf, source: io::Error },
-    #[error("can't start {threads} threads: {message}")]
-    Threads { threads: usize, message: String },
+    #[error(
+        "can't start {} threads: {message}; look at the limit on processes, or ask for fewer with \
+         --threads",
+        threads.map_or_else(|| "the".to_owned(), |threads| threads.to_string())
+    )]
+    Threads { threads: Option<usize>, message: String },
     #[error("{net}\nthe last good weights are in {}", weights.display())]
     Diverged { net: Box<NetError>, weights: PathBuf },
     #[error(

@@ -1,7 +1,7 @@
 //! The run folder and its files.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -11,6 +11,8 @@ use crate::failure::Failure;
 
 /// The longest file of settings, in bytes.
 pub(crate) const MAX_TEXT: u64 = 1 << 20;
+/// The longest `metrics.csv` or `steps.csv`, in bytes: some million lines.
+const MAX_TABLE: u64 = 1 << 28;
 
 /// A folder that holds one run: `initial.safetensors`, `model.safetensors`, `metrics.csv`,
 /// `steps.csv`, `config.json`, `config.toml`, `state.safetensors`, `state.previous.safetensors`.
@@ -104,15 +106,26 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 /// Reads a file of text that people may have written, unless it is longer than any that makes
 /// sense.
 pub(crate) fn read_text(path: &Path, action: &'static str) -> Result<Vec<u8>, Failure> {
+    read_up_to(MAX_TEXT, path, action)
+}
+
+/// Reads a table that a run has left, in the same way.
+pub(crate) fn read_table(path: &Path, action: &'static str) -> Result<String, Failure> {
+    let text = read_up_to(MAX_TABLE, path, action)?;
+    String::from_utf8(text)
+        .map_err(|e| failed(action, path, io::Error::new(io::ErrorKind::InvalidData, e)))
+}
+
+fn read_up_to(max: u64, path: &Path, action: &'static str) -> Result<Vec<u8>, Failure> {
     let read = || {
         let mut text = Vec::new();
         // Not by its size: some files have none, and go on for ever.
-        File::open(path)?.take(MAX_TEXT + 1).read_to_end(&mut text)?;
+        File::open(path)?.take(max + 1).read_to_end(&mut text)?;
         Ok(text)
     };
     let text = read().map_err(|e| failed(action, path, e))?;
-    if text.len() as u64 > MAX_TEXT {
-        return Err(Failure::TooLong { path: path.to_owned(), max: MAX_TEXT });
+    if text.len() as u64 > max {
+        return Err(Failure::TooLong { path: path.to_owned(), max });
     }
     Ok(text)
 }

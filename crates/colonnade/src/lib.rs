@@ -68,11 +68,11 @@ fn run(args: Args) -> Result<(), Failure> {
     }
 }
 
-/// Sets the number of threads of the process, if one is given.
+/// Starts the threads of the process: as many as are given, or as the machine can run at a time.
+/// Here, where it is an error that they can't be had; the first to need them could only panic.
 fn use_threads(threads: Option<usize>) -> Result<(), Failure> {
-    let Some(threads) = threads else { return Ok(()) };
     rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
+        .num_threads(threads.unwrap_or(0))
         .build_global()
         .map_err(|e| Failure::Threads { threads, message: e.to_string() })
 }

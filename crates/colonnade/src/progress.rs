@@ -10,7 +10,7 @@ use net::{
 };
 
 use crate::failure::Failure;
-use crate::files::{RunFolder, failed, write_whole};
+use crate::files::{RunFolder, read_table, write_whole};
 use crate::interrupt::Interrupt;
 use crate::state::{self, Best, Mark};
 use crate::steps::{self, Course, Steps};
@@ -91,8 +91,7 @@ impl<'a> Progress<'a> {
 
     /// Goes on where a run stands, with the files that it left.
     pub(crate) fn resume(&mut self, mark: &Mark) -> Result<(), Failure> {
-        let read =
-            |path: PathBuf| std::fs::read_to_string(&path).map_err(|e| failed("read it", &path, e));
+        let read = |path: PathBuf| read_table(&path, "read it");
         let position = mark.position();
         let metrics = read(self.folder.metrics())?;
         self.metrics = steps::head(&metrics, HEADER, 0, position.epochs as u64);

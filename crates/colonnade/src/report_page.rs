@@ -16,7 +16,7 @@ use crate::args::positive;
 use crate::bar::Bar;
 use crate::failure::Failure;
 use crate::features::images_for_range;
-use crate::files::{failed, write_whole};
+use crate::files::{failed, read_table, write_whole};
 use crate::run::Run;
 use crate::samples::Images;
 use crate::use_threads;
@@ -160,7 +160,7 @@ fn metrics(path: &Path) -> Result<Metrics, Failure> {
     if !path.exists() {
         return Ok(Metrics::default());
     }
-    let text = fs::read_to_string(path).map_err(|e| failed("read the metrics", path, e))?;
+    let text = read_table(path, "read the metrics")?;
     Metrics::parse(&text)
         .map_err(|e| Failure::Run { path: path.to_owned(), message: e.to_string() })
 }

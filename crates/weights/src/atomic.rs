@@ -4,7 +4,8 @@
 //! The new contents go to a temporary file beside the old one, reach the disk, and take its name;
 //! then the folder reaches the disk too, so that the new name outlives a loss of power. Where
 //! anything fails, the old file stays as it was and the temporary one is removed. A new file has
-//! the mode that the umask gives. Of a symbolic link the target is replaced, and the link kept.
+//! the mode that the umask gives. Of a symbolic link the target is replaced, and the link kept. What is
+//! no file, as a device or a pipe, is written to and never replaced.
 //!
 //! A program that is killed leaves a temporary file behind, which [`remove_strays`] finds by its
 //! name: `.NAME.PID-TIME-NUMBER.colonnade-part`.
@@ -43,6 +44,11 @@ pub fn write_with<E: From<io::Error>>(
     contents: impl FnOnce(&mut dyn Write) -> Result<(), E>,
 ) -> Result<(), E> {
     let path = target(path.as_ref())?;
+    if fs::metadata(&path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+        let mut device = OpenOptions::new().write(true).open(&path)?;
+        contents(&mut device)?;
+        return Ok(device.flush()?);
+    }
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),

@@ -211,6 +211,22 @@ mod unix {
         assert!(error.to_string().contains("symbolic links"), "{error}");
     }
 
+    /// Otherwise `/dev/full` itself would be replaced by a file, where the user may do that.
+    #[test]
+    fn what_is_no_file_is_written_to_and_not_replaced() {
+        use std::os::unix::net::UnixListener;
+        let folder = tempdir().unwrap();
+        let link = folder.path().join("link");
+        symlink("/dev/null", &link).unwrap();
+        atomic::write(&link, b"x").unwrap();
+        assert_eq!(fs::read(&link).unwrap(), b"");
+        let socket = folder.path().join("socket");
+        let _listener = UnixListener::bind(&socket).unwrap();
+        atomic::write(&socket, b"x").unwrap_err();
+        assert!(!fs::metadata(&socket).unwrap().is_file());
+        assert_eq!(names(folder.path()), ["link", "socket"]);
+    }
+
     /// What `fs::write` gives a new file, the umask allowing.
     #[test]
     fn files_have_the_usual_mode() {

@@ -108,7 +108,7 @@ fn straight(program: &Program) -> Result<Outcome, String> {
     }
 }
 
-/// A file system of 16 MB, on which the run has room and its next checkpoint has none.
+/// A file system of 32 MB, on which the run has room and its next checkpoint has none.
 fn full_disk(program: &Program) -> Result<Outcome, String> {
     let mount = program.scratch().join("small");
     fs::create_dir(&mount).map_err(|error| error.to_string())?;
@@ -127,10 +127,14 @@ fn full_disk(program: &Program) -> Result<Outcome, String> {
 
 fn on_full_disk(program: &Program, mount: &Path) -> Result<Outcome, String> {
     let run_folder = Run::make_in(program, &mount.join("run"))?;
-    // Fills it to the last page.
+    // Fills it to the last page, then leaves room for settings, and none for weights.
     let filler = mount.join("filler");
     let _ =
         run(Command::new("dd").args(["if=/dev/zero", "bs=64k", &format!("of={}", text(&filler))]))?;
+    let file = fs::OpenOptions::new().write(true).open(&filler);
+    let shorter =
+        file.and_then(|file| file.set_len(file.metadata()?.len().saturating_sub(1 << 20)));
+    shorter.map_err(|error| error.to_string())?;
     let output = run(&mut program.command(&Program::resume(run_folder.out(), "3")))?;
     let message = typed(&output)?;
     run_folder.is_intact()?;

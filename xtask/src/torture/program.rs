@@ -74,10 +74,11 @@ pub(super) fn run(command: &mut Command) -> Result<Output, String> {
     command.output().map_err(|error| format!("{command:?} can't be started: {error}"))
 }
 
-/// Standard error, in one line.
+/// The beginning of standard error, in one line.
 pub(super) fn said(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr);
-    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" / ")
+    let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines.join(" / ").chars().take(300).collect()
 }
 
 /// An error of the program's own: it ends with 1 and says what is wrong, without a panic.
