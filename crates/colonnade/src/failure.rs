@@ -27,7 +27,7 @@ pub(crate) enum Failure {
     NotFetched(#[from] NotFetched),
     #[error("{}: can't {action}: {source}", path.display())]
     File { path: PathBuf, action: &'static str, source: io::Error },
-    #[error("{}: longer than {max} bytes, more than any such file has", path.display())]
+    #[error("{}: longer than {max} bytes, which no such file is", path.display())]
     TooLong { path: PathBuf, max: u64 },
     #[error("{}: {message}", path.display())]
     Weights { path: PathBuf, message: String },
