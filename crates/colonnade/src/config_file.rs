@@ -13,6 +13,7 @@ use crate::args::Args;
 use crate::failure::Failure;
 use crate::files::{MAX_TEXT, RunFolder, read_text};
 use crate::near::did_you_mean;
+use crate::state;
 
 /// Flags that a run can be resumed with; the others are those of the run.
 const NEW: [&str; 5] = ["epochs", "early-stop", "threads", "quiet", "json"];
@@ -29,7 +30,7 @@ pub(crate) fn parse(line: Vec<OsString>) -> Result<Args, Failure> {
         Some(("train", given)) => {
             let train = command.find_subcommand("train").expect("it was parsed");
             match settings_file(given, train)? {
-                Some(file) => Some((flags(&file, given, train)?, file)),
+                Some((file, text)) => Some((flags(&file, &text, given, train)?, file)),
                 None => None,
             }
         }
@@ -49,10 +50,14 @@ pub(crate) fn parse(line: Vec<OsString>) -> Result<Args, Failure> {
     })
 }
 
-/// The file that the command line names, if it does.
-fn settings_file(given: &ArgMatches, train: &Command) -> Result<Option<PathBuf>, Failure> {
+/// The file that the command line names, if it does, and its text.
+fn settings_file(
+    given: &ArgMatches,
+    train: &Command,
+) -> Result<Option<(PathBuf, Vec<u8>)>, Failure> {
+    let read = |file: &Path| Ok(Some((file.to_owned(), read_text(file, "read the settings")?)));
     let Some(run) = given.get_one::<PathBuf>("resume") else {
-        return Ok(given.get_one::<PathBuf>("config").cloned());
+        return given.get_one::<PathBuf>("config").map_or(Ok(None), |file| read(file));
     };
     let kept = |flag: &str| !NEW.contains(&flag) && !OUTSIDE.contains(&flag);
     let flags = train.get_arguments().filter(|arg| was_given(given, arg));
@@ -66,8 +71,11 @@ fn settings_file(given: &ArgMatches, train: &Command) -> Result<Option<PathBuf>,
     }
     let folder = RunFolder::open(run.clone());
     match (folder.config().exists(), folder.settings().exists()) {
-        (_, true) => Ok(Some(folder.settings())),
-        (true, false) => Err(Failure::NoState { path: run.clone() }),
+        (_, true) => read(&folder.settings()),
+        (true, false) => match state::settings(&folder) {
+            Some(settings) => Ok(Some(settings)),
+            None => Err(Failure::NoState { path: run.clone() }),
+        },
         (false, false) => Err(Failure::NoRun { path: run.clone() }),
     }
 }
@@ -77,9 +85,13 @@ fn was_given(given: &ArgMatches, arg: &clap::Arg) -> bool {
 }
 
 /// The settings of the file as flags, without those that were given on the command line.
-fn flags(file: &Path, given: &ArgMatches, train: &Command) -> Result<Vec<OsString>, Failure> {
-    let text = read_text(file, "read the settings")?;
-    let flags = flags_of(&text, train, |arg| was_given(given, arg));
+fn flags(
+    file: &Path,
+    text: &[u8],
+    given: &ArgMatches,
+    train: &Command,
+) -> Result<Vec<OsString>, Failure> {
+    let flags = flags_of(text, train, |arg| was_given(given, arg));
     flags.map_err(|message| Failure::Settings { path: file.to_owned(), message })
 }
 

@@ -1,13 +1,13 @@
 //! What a run needs to be resumed: `state.safetensors`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use net::{Checkpoint, Evaluation, NetError, Position, Sequential, Trainer};
 use serde::{Deserialize, Serialize};
 use weights::{Contents, Tensor, atomic};
 
 use crate::failure::Failure;
-use crate::files::{RunFolder, failed};
+use crate::files::{RunFolder, failed, read_text};
 use crate::weights_file;
 
 /// Where a run stands, beside its tensors.
@@ -69,8 +69,11 @@ impl Mark {
     }
 }
 
-/// The key of the one text in the file.
+/// The key of the text that says where the run stands.
 const KEY: &str = "state";
+
+/// The key of the text of `config.toml`: with it the file has all that the run needs.
+const SETTINGS: &str = "settings";
 
 /// Writes weights, their average, the moments of the optimiser, and where the run stands. The state
 /// that was there is kept beside it: at every moment there is a whole one.
@@ -88,7 +91,21 @@ pub(crate) fn save(
         let kept = atomic::keep_as(&path, folder.previous_state());
         kept.map_err(|e| failed("keep it under a second name", &path, e))?;
     }
-    Ok(weights::safetensors::save(&path, tensors, [(KEY, text.as_str())])?)
+    // Without them a training can still be gone on with: no reason to lose it.
+    let settings = read_text(&folder.settings(), "read the settings").ok();
+    let settings = settings.and_then(|text| String::from_utf8(text).ok());
+    let settings = settings.as_deref().map(|text| (SETTINGS, text));
+    let texts = [(KEY, text.as_str())].into_iter().chain(settings);
+    Ok(weights::safetensors::save(&path, tensors, texts)?)
+}
+
+/// The settings that the newest state of a run has, where `config.toml` is missing.
+pub(crate) fn settings(folder: &RunFolder) -> Option<(PathBuf, Vec<u8>)> {
+    [folder.state(), folder.previous_state()].into_iter().find_map(|path| {
+        let mut contents = weights_file::read(&path).ok()?;
+        let text = contents.texts.remove(SETTINGS)?;
+        Some((path, text.into_bytes()))
+    })
 }
 
 /// A state that was read.

@@ -8,8 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use common::{colonnade, fail, run, str, succeed, text};
-use dataset::Dataset;
+use common::{colonnade, fail, few, run, str, succeed, text};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use tempfile::tempdir;
@@ -41,24 +40,6 @@ fn assert_same(one: &Path, other: &Path) {
     }
     assert!(tensors(one) == tensors(other), "the states differ");
     assert_eq!(metrics(one), metrics(other));
-}
-
-/// The first images of MNIST in a folder: 700 to train on, 300 to test with, or as many as that.
-fn few(folder: &Path, images: usize) -> PathBuf {
-    let path = folder.join("few");
-    fs::create_dir(&path).expect("a new folder");
-    let Dataset { train, test } = dataset::mnist::bundled().expect("it is in the program");
-    for (name, set, images) in [("train", train, images), ("t10k", test, 300)] {
-        let count = (images as u32).to_be_bytes();
-        let side = 28_u32.to_be_bytes();
-        let mut file = [&[0, 0, 8, 3][..], &count, &side, &side].concat();
-        (0..images).for_each(|i| file.extend_from_slice(set.image(i)));
-        fs::write(path.join(format!("{name}-images-idx3-ubyte")), file).expect("it fits");
-        let mut file = [&[0, 0, 8, 1][..], &count].concat();
-        file.extend((0..images).map(|i| set.label(i) as u8));
-        fs::write(path.join(format!("{name}-labels-idx1-ubyte")), file).expect("it fits");
-    }
-    path
 }
 
 const CHANGED: [&str; 4] = ["--augment", "shift=2", "--seed", "3"];
@@ -132,12 +113,17 @@ fn a_damaged_state_is_replaced_by_the_one_before() {
         assert!(said.contains("state.safetensors") && said.contains("going on from"), "{said}");
         assert_same(&straight, &out);
         assert_eq!(bytes, fs::read(&damaged).ok(), "it is kept");
-        // The good one was not pushed out by the damaged one.
-        assert!(fs::read(&previous).unwrap() != second);
+        assert!(weights::read(&previous).is_ok());
         if cfg!(target_os = "linux") {
             assert!(!stray.exists());
         }
     }
+
+    // A state has the settings too.
+    fs::copy(&previous, &state).unwrap();
+    fs::remove_file(out.join("config.toml")).unwrap();
+    assert_eq!(resume("3").status.code(), Some(0));
+    assert_same(&straight, &out);
 
     for path in [&state, &previous] {
         fs::write(path, b"no state").unwrap();

@@ -8,8 +8,12 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use common::{colonnade, run, text};
+use common::{colonnade, few, run, text};
+use net::Init;
+use net::models::Model;
 use tempfile::tempdir;
+use weights::Tensor;
+use weights::torchvision::Network;
 
 /// Trains for one epoch on the first images.
 fn train(out: &Path, more: &[&str]) -> Output {

@@ -45,3 +45,22 @@ pub(crate) fn fail(args: &[&str], code: i32, parts: &[&str]) {
     }
     assert!(!error.contains("panicked"), "{error}");
 }
+
+/// The first images of MNIST in a folder: so many to train on, and to test with 300 of its own at most.
+#[cfg(feature = "bundled-mnist")]
+pub(crate) fn few(folder: &Path, images: usize) -> std::path::PathBuf {
+    let path = folder.join("few");
+    std::fs::create_dir(&path).expect("a new folder");
+    let dataset::Dataset { train, test } = dataset::mnist::bundled().expect("it is in the program");
+    for (name, set, images) in [("train", train, images), ("t10k", test, images.min(300))] {
+        let count = (images as u32).to_be_bytes();
+        let side = 28_u32.to_be_bytes();
+        let mut file = [&[0, 0, 8, 3][..], &count, &side, &side].concat();
+        (0..images).for_each(|i| file.extend_from_slice(set.image(i)));
+        std::fs::write(path.join(format!("{name}-images-idx3-ubyte")), file).expect("it fits");
+        let mut file = [&[0, 0, 8, 1][..], &count].concat();
+        file.extend((0..images).map(|i| set.label(i) as u8));
+        std::fs::write(path.join(format!("{name}-labels-idx1-ubyte")), file).expect("it fits");
+    }
+    path
+}
