@@ -1,10 +1,12 @@
-//! The tasks of the workspace: `cargo xtask verify`, `cargo xtask tidy` and `cargo xtask compare`.
+//! The tasks of the workspace: `cargo xtask verify`, `cargo xtask tidy`, `cargo xtask sanitize` and
+//! `cargo xtask compare`.
 
 #![forbid(unsafe_code)]
 
 mod compare;
 mod manifest;
 mod paint;
+mod sanitize;
 mod tidy;
 mod verify;
 mod workspace;
@@ -25,6 +27,7 @@ const EXAMPLES: &str = "\
 Examples:
   cargo xtask verify            all that guards the project, cheapest first
   cargo xtask tidy              only the rules that no other tool checks
+  cargo xtask sanitize          tests under Miri and AddressSanitizer
   cargo xtask compare           our convolutions and networks against PyTorch and others";
 
 #[derive(Debug, Subcommand)]
@@ -42,6 +45,12 @@ enum Task {
     /// name every crate.
     #[command(after_help = tidy::EXAMPLES)]
     Tidy,
+    /// Run tests under Miri and AddressSanitizer.
+    ///
+    /// Both look at every access to memory that the tests of the crates with unsafe code make; they need a
+    /// nightly toolchain.
+    #[command(after_help = sanitize::EXAMPLES)]
+    Sanitize(sanitize::Options),
     /// Time our convolutions or networks and those of other libraries, and print the ratios.
     ///
     /// Ours is built in release; of the peers those run whose Python packages are there. Every
@@ -55,6 +64,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = workspace::Workspace::find().and_then(|workspace| match cli.task {
         Task::Verify(options) => verify::run(&workspace, &options),
+        Task::Sanitize(options) => sanitize::run(&workspace, &options),
         Task::Compare(options) => compare::run(&workspace, &options),
         Task::Tidy => tidy::run(&workspace).map(|findings| findings == 0),
     });

@@ -11,7 +11,7 @@ enum May {
 }
 
 /// The layers, lowest first. ARCHITECTURE.md says why.
-const LAYERS: [(&str, May); 11] = [
+const LAYERS: [(&str, May); 12] = [
     ("tensor4", May::Only(&[])),
     ("im2col", May::Only(&["tensor4"])),
     ("gemm", May::Only(&[])),
@@ -21,6 +21,7 @@ const LAYERS: [(&str, May); 11] = [
     ("report", May::Only(&["tensor4", "im2col", "gemm", "conv", "net", "dataset"])),
     ("colonnade", May::Only(&["tensor4", "im2col", "gemm", "conv", "net", "dataset", "report"])),
     ("testkit", May::Only(&["tensor4"])),
+    ("fuzzing", May::Any),
     ("benches", May::Any),
     ("xtask", May::Only(&[])),
 ];
