@@ -31,5 +31,5 @@ pub const TARGETS: [Target; 4] = [
     Target { name: "idx_gz", run: idx_gz, quick: 4000 },
     Target { name: "cifar10", run: cifar10, quick: 1500 },
     Target { name: "image", run: image, quick: 1500 },
-    Target { name: "differential", run: differential, quick: 400 },
+    Target { name: "differential", run: differential, quick: 250 },
 ];
