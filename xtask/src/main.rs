@@ -1,10 +1,11 @@
-//! The tasks of the workspace: `verify`, `tidy`, `torture` and `compare`.
+//! The tasks of the workspace: `verify`, `tidy`, `sanitize`, `torture` and `compare`.
 
 #![forbid(unsafe_code)]
 
 mod compare;
 mod manifest;
 mod paint;
+mod sanitize;
 mod tidy;
 mod torture;
 mod verify;
@@ -27,6 +28,7 @@ Examples:
   cargo xtask verify            all that guards the project, cheapest first
   cargo xtask tidy              only the rules that no other tool checks
   cargo xtask torture           training that is killed, out of space, without threads
+  cargo xtask sanitize          tests under Miri and AddressSanitizer
   cargo xtask compare           our convolutions and networks against PyTorch and others";
 
 #[derive(Debug, Subcommand)]
@@ -51,6 +53,12 @@ enum Task {
     /// checkpoint intact. Takes some minutes.
     #[command(after_help = torture::EXAMPLES)]
     Torture(torture::Options),
+    /// Run tests under Miri and AddressSanitizer.
+    ///
+    /// Both look at every access to memory that the tests of the crates with unsafe code make; they need a
+    /// nightly toolchain.
+    #[command(after_help = sanitize::EXAMPLES)]
+    Sanitize(sanitize::Options),
     /// Time our convolutions or networks and those of other libraries, and print the ratios.
     ///
     /// Ours is built in release; of the peers those run whose Python packages are there. Every
@@ -65,6 +73,7 @@ fn main() -> ExitCode {
     let outcome = workspace::Workspace::find().and_then(|workspace| match cli.task {
         Task::Verify(options) => verify::run(&workspace, &options),
         Task::Torture(options) => torture::run(&workspace, &options),
+        Task::Sanitize(options) => sanitize::run(&workspace, &options),
         Task::Compare(options) => compare::run(&workspace, &options),
         Task::Tidy => tidy::run(&workspace).map(|findings| findings == 0),
     });

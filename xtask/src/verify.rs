@@ -1,6 +1,6 @@
 //! All that guards the project, cheapest first.
 
-mod command;
+pub(crate) mod command;
 mod steps;
 
 use std::io::Write;
@@ -20,6 +20,7 @@ Examples:
   cargo xtask verify --only golden           only the golden vectors
   cargo xtask verify --skip benches,docs     everything but these two
   cargo xtask verify --keep-going            everything, whatever fails
+  cargo xtask verify --thorough --only test  many more random cases: about an hour
   cargo xtask verify --list                  what the steps are
 
 A step whose tool is not installed is SKIPPED. Under --ci that is a failure, unless the tool
@@ -43,6 +44,10 @@ pub(crate) struct Options {
     /// Run the steps after a failure too
     #[arg(long)]
     keep_going: bool,
+    /// Try many more random cases in the tests, optimised; takes about an hour. The environment
+    /// variable PROPTEST_CASES says how many, if it is set
+    #[arg(long)]
+    thorough: bool,
     /// List the steps, and run none
     #[arg(long)]
     list: bool,
@@ -129,7 +134,7 @@ fn run_step(
     {
         return Ok(without_tool(&tool, options.ci, ALLOW_SKIPPED));
     }
-    let commands = match step.work(workspace, options.keep_going)? {
+    let commands = match step.work(workspace, options.keep_going, options.thorough)? {
         Work::Commands(commands) => commands,
         Work::Tidy => {
             announce("cargo xtask tidy", paint);
@@ -268,7 +273,7 @@ mod tests {
 
     fn options(only: &[Step], skip: &[Step]) -> Options {
         let (only, skip) = (only.to_vec(), skip.to_vec());
-        Options { ci: false, only, skip, keep_going: false, list: false }
+        Options { ci: false, only, skip, keep_going: false, thorough: false, list: false }
     }
 
     #[test]

@@ -12,10 +12,10 @@ use conv::{
 use im2col::Window;
 use rayon::ThreadPoolBuilder;
 use tensor4::Tensor4;
-use testkit::tensor;
+use testkit::{cases, tensor};
 
 /// How many random convolutions each algorithm runs on each set.
-const CASES: usize = 500;
+const CASES: u32 = 500;
 
 /// What a ReLU may have put out: about half of it 0, now and then NaN, of which nobody is sure.
 fn relu_output<T: ConvScalar>(inputs: &Inputs<T>, seed: u64) -> Tensor4<T> {
@@ -75,7 +75,7 @@ fn both_at_once_are_one_after_the_other_of_a_masked_gradient() {
         Some((inputs, y, masked))
     };
     let mut turn = 0;
-    on_every_set(CASES, prepare, |case, (inputs, y, masked), plan| {
+    on_every_set(cases(CASES) as usize, prepare, |case, (inputs, y, masked), plan| {
         turn += 1;
         let (relu, with_dx) = (turn % 4 != 0, turn % 3 != 0);
         let what = format!("{} {case:?}, relu: {relu}, dx: {with_dx}", plan.describe());

@@ -17,10 +17,10 @@ use im2col::Window;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use tensor4::Tensor4;
-use testkit::relative_rms;
+use testkit::{cases, relative_rms};
 
 /// How many random convolutions each algorithm runs on each set.
-const CASES: usize = 500;
+const CASES: u32 = 500;
 
 /// The naive result in f64 of the inputs in f32.
 fn reference(case: &Case) -> Tensor4<f64> {
@@ -47,7 +47,7 @@ fn every_algorithm_on_every_set_is_naive() {
     let mut gradients: BTreeMap<(&str, String, &str), usize> = BTreeMap::new();
     let mut workspace = Workspace::new();
     let prepare = |case: &Case| Some((case.inputs::<f32>(), reference(case), reference_dx(case)));
-    on_every_set(CASES, prepare, |case, (inputs, expected, expected_dx), plan| {
+    on_every_set(cases(CASES) as usize, prepare, |case, (inputs, expected, expected_dx), plan| {
         let mut y = Tensor4::full(expected.shape(), f32::NAN);
         let (x, w) = (inputs.x.view(), inputs.w.view());
         plan.forward_into(x, w, Some(&inputs.bias), y.view_mut(), &mut workspace).expect("it fits");
@@ -108,7 +108,7 @@ fn every_algorithm_on_every_set_is_naive() {
 fn gradients_by_weights_are_naive_on_every_set() {
     let mut workspace = Workspace::new();
     let prepare = |case: &Case| Some((case.inputs::<f32>(), weights_reference(case)));
-    on_every_set(CASES, prepare, |case, (inputs, (dw, db)), plan| {
+    on_every_set(cases(CASES) as usize, prepare, |case, (inputs, (dw, db)), plan| {
         let mut out = Outputs {
             y: Tensor4::full(inputs.dy.shape(), f32::NAN),
             dx: Tensor4::full(inputs.x.shape(), f32::NAN),
@@ -264,7 +264,7 @@ fn all_forms_of_winograd_are_exact_in_f64() {
     let mut runner = TestRunner::new(seeded());
     let mut ran: BTreeMap<String, usize> = BTreeMap::new();
     let windows = [(2, 1), (3, 1), (4, 1), (5, 1), (3, 2), (7, 2), (8, 2), (11, 4), (10, 3)];
-    for (kernel, stride) in windows.into_iter().cycle().take(10 * CASES) {
+    for (kernel, stride) in windows.into_iter().cycle().take(10 * CASES as usize) {
         if ran.len() == FORMS && ran.values().all(|&n| n >= ENOUGH) {
             return;
         }

@@ -14,10 +14,10 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use rayon::ThreadPoolBuilder;
 use tensor4::{Tensor4, View4};
-use testkit::relative_rms;
+use testkit::{cases, relative_rms};
 
 /// How many random convolutions each algorithm runs on each set.
-const CASES: usize = 150;
+const CASES: u32 = 150;
 
 /// The pooled pixels, and which of the four each is.
 type Pooled<T> = (Vec<T>, Vec<u8>);
@@ -110,7 +110,7 @@ fn every_algorithm_on_every_set_pools_what_it_computes() {
         let inputs = case.inputs::<f32>();
         pools(case.conv).then(|| (one_by_one(&case.plan(Algorithm::Naive), &inputs), inputs))
     };
-    on_every_set(CASES, prepare, |case, (naive, inputs), plan| {
+    on_every_set(cases(CASES) as usize, prepare, |case, (naive, inputs), plan| {
         assert_same(&format!("{case:?}"), plan, inputs, &mut workspace);
         let (y, _) = at_once(plan, inputs, (false, false), &mut workspace);
         let wide = |y: &[f32]| y.iter().map(|&y| f64::from(y)).collect::<Vec<_>>();

@@ -185,7 +185,7 @@ mod tests {
     use crate::naive;
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(256))]
+        #![proptest_config(ProptestConfig::default())]
 
         /// Tiles far smaller than any that are cut in earnest.
         #[test]

@@ -31,7 +31,7 @@ fn agree<T: Real>(case: &Case) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(192))]
+    #![proptest_config(ProptestConfig::with_cases(testkit::cases(192)))]
 
     #[test]
     fn small_products_are_exact(case in Case::any(small())) {

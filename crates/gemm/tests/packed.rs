@@ -65,7 +65,7 @@ fn on_every_set<T: Real>(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
+    #![proptest_config(ProptestConfig::with_cases(testkit::cases(500)))]
 
     #[test]
     fn products_are_naive(

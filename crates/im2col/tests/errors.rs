@@ -124,7 +124,7 @@ fn batches_that_overflow_are_refused() -> Result<(), GeometryError> {
 /// The same cases in every run.
 fn seeded() -> ProptestConfig {
     ProptestConfig {
-        cases: 256,
+        cases: testkit::cases(256),
         rng_seed: RngSeed::Fixed(2),
         failure_persistence: None,
         ..ProptestConfig::default()

@@ -92,7 +92,7 @@ fn check_against_naive<T: Scalar>(case: &Case) {
 /// The same cases in every run.
 fn seeded() -> ProptestConfig {
     ProptestConfig {
-        cases: 256,
+        cases: testkit::cases(256),
         rng_seed: RngSeed::Fixed(1),
         failure_persistence: None,
         ..ProptestConfig::default()

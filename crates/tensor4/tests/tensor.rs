@@ -17,7 +17,6 @@ fn counting(shape: Shape4) -> Tensor4<f32> {
 /// The same cases in every run.
 fn seeded() -> ProptestConfig {
     ProptestConfig {
-        cases: 256,
         rng_seed: RngSeed::Fixed(3),
         failure_persistence: None,
         ..ProptestConfig::default()

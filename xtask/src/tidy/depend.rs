@@ -25,6 +25,7 @@ const LAYERS: [(&str, May); 12] = [
         May::Only(&["tensor4", "im2col", "gemm", "conv", "net", "dataset", "report", "weights"]),
     ),
     ("testkit", May::Only(&["tensor4"])),
+    ("fuzzing", May::Any),
     ("benches", May::Any),
     ("xtask", May::Only(&[])),
 ];

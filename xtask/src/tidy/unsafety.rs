@@ -3,9 +3,14 @@
 use super::code::lines_with_word;
 use super::{Finding, Source};
 
-/// The calls into matrixmultiply and the micro-kernels of `gemm`, and the kernels of `conv`.
-const MAY_STAND: [&str; 3] =
-    ["crates/gemm/src/kernel.rs", "crates/gemm/src/kernel/", "crates/conv/src/kernels/"];
+/// The calls into matrixmultiply and the micro-kernels of `gemm`, the kernels of `conv`, and the pages
+/// between which tests put the operands of both.
+const MAY_STAND: [&str; 4] = [
+    "crates/gemm/src/kernel.rs",
+    "crates/gemm/src/kernel/",
+    "crates/conv/src/kernels/",
+    "crates/testkit/src/guarded.rs",
+];
 
 /// `code` is the source without comments and literals.
 pub(super) fn check(source: &Source, code: &str) -> Vec<Finding> {
@@ -19,10 +24,10 @@ pub(super) fn check(source: &Source, code: &str) -> Vec<Finding> {
 }
 
 /// Every root of a package must rule `unsafe` out; `gemm` and `conv` may allow it again for their
-/// kernels.
+/// kernels, and `testkit` for its pages.
 pub(super) fn check_roots(package: &str, folder: &str, sources: &[Source]) -> Vec<Finding> {
     let accepted: &[&str] = match package {
-        "gemm" | "conv" => &["#![forbid(unsafe_code)]", "#![deny(unsafe_code)]"],
+        "gemm" | "conv" | "testkit" => &["#![forbid(unsafe_code)]", "#![deny(unsafe_code)]"],
         _ => &["#![forbid(unsafe_code)]"],
     };
     let roots = ["lib", "main"].map(|root| format!("{folder}/src/{root}.rs"));
@@ -55,6 +60,8 @@ mod tests {
         assert!(found("crates/gemm/src/kernel.rs").is_empty());
         assert!(found("crates/gemm/src/kernel/tile.rs").is_empty());
         assert_eq!(found("crates/gemm/tests/a.rs"), [3, 5]);
+        assert!(found("crates/testkit/src/guarded.rs").is_empty());
+        assert_eq!(found("crates/testkit/src/close.rs"), [3, 5]);
     }
 
     #[test]
@@ -72,6 +79,8 @@ mod tests {
         assert_eq!(found("conv", "\n"), 1);
         assert_eq!(found("gemm", "#![deny(unsafe_code)]\n"), 0);
         assert_eq!(found("gemm", "\n"), 1);
+        assert_eq!(found("testkit", "#![deny(unsafe_code)]\n"), 0);
+        assert_eq!(found("testkit", "\n"), 1);
         assert_eq!(check_roots("net", "crates/net", &[]).len(), 1);
     }
 

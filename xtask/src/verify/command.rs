@@ -33,8 +33,10 @@ impl AddAssign for Tally {
 /// A call of cargo.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Command {
+    /// Of rustup; `None` for the one that runs us.
+    toolchain: Option<&'static str>,
     /// Set for this command alone.
-    env: Option<(&'static str, &'static str)>,
+    env: Vec<(&'static str, &'static str)>,
     args: Vec<String>,
     count: Count,
 }
@@ -42,11 +44,17 @@ pub(crate) struct Command {
 impl Command {
     pub(crate) fn cargo<S: Into<String>>(args: impl IntoIterator<Item = S>) -> Self {
         let args = args.into_iter().map(Into::into).collect();
-        Self { env: None, args, count: Count::Nothing }
+        Self { toolchain: None, env: Vec::new(), args, count: Count::Nothing }
+    }
+
+    /// The same with another toolchain of rustup.
+    pub(crate) fn toolchain(mut self, name: &'static str) -> Self {
+        self.toolchain = Some(name);
+        self
     }
 
     pub(crate) fn env(mut self, key: &'static str, value: &'static str) -> Self {
-        self.env = Some((key, value));
+        self.env.push((key, value));
         self
     }
 
@@ -74,9 +82,28 @@ impl Command {
         self.run_with(folder, Stdio::inherit())
     }
 
+    /// Runs without showing anything; says whether it succeeded, or nothing if it cannot be started.
+    pub(crate) fn run_quietly(&self, folder: &Path) -> Option<bool> {
+        let mut command = self.process(folder);
+        let output = command.stdin(Stdio::null()).output().ok()?;
+        Some(output.status.success())
+    }
+
+    fn process(&self, folder: &Path) -> process::Command {
+        let mut command = match self.toolchain {
+            None => process::Command::new(cargo()),
+            Some(name) => {
+                let mut rustup = process::Command::new("rustup");
+                rustup.args(["run", name, "cargo"]);
+                rustup
+            }
+        };
+        command.args(&self.args).current_dir(folder).envs(self.env.iter().copied());
+        command
+    }
+
     fn run_with(&self, folder: &Path, errors: Stdio) -> Result<(Tally, Option<String>), String> {
-        let mut command = process::Command::new(cargo());
-        command.args(&self.args).current_dir(folder).envs(self.env);
+        let mut command = self.process(folder);
         command.stdin(Stdio::null()).stderr(errors);
         if self.count != Count::Nothing {
             command.stdout(Stdio::piped());
@@ -101,10 +128,11 @@ impl Command {
 impl fmt::Display for Command {
     /// As it would be typed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some((key, value)) = self.env {
+        for (key, value) in &self.env {
             write!(f, "{key}='{value}' ")?;
         }
-        write!(f, "cargo {}", self.args.join(" "))
+        let toolchain = self.toolchain.map(|name| format!("+{name} ")).unwrap_or_default();
+        write!(f, "cargo {toolchain}{}", self.args.join(" "))
     }
 }
 
@@ -154,6 +182,8 @@ mod tests {
     fn printed_as_typed() {
         let command = Command::cargo(["doc", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
         assert_eq!(command.to_string(), "RUSTDOCFLAGS='-D warnings' cargo doc --no-deps");
+        let command = Command::cargo(["test"]).toolchain("nightly").env("A", "1").env("B", "2");
+        assert_eq!(command.to_string(), "A='1' B='2' cargo +nightly test");
     }
 
     #[test]

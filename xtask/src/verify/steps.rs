@@ -48,6 +48,13 @@ impl Tool {
     }
 }
 
+/// How many random cases each property is tried with in a thorough run. Those of `conv` take most of the
+/// time: about an hour on two cores.
+const THOROUGH_CASES: &str = "5000";
+
+/// The variable of proptest that says how many cases each test tries; all our tests heed it.
+const CASES: &str = "PROPTEST_CASES";
+
 /// The packages that work without the standard library.
 const NO_STD: [&str; 2] = ["tensor4", "im2col"];
 
@@ -116,12 +123,18 @@ impl Step {
         Some(Tool { name, probe, install })
     }
 
-    /// What to run. With `keep_going`, tests do not stop at the first target that fails.
+    /// What to run. With `keep_going`, tests do not stop at the first target that fails; `thorough` tests
+    /// try more random cases.
     ///
     /// # Errors
     ///
     /// The step has nothing to run, or the test targets cannot be listed.
-    pub(crate) fn work(self, workspace: &Workspace, keep_going: bool) -> Result<Work, String> {
+    pub(crate) fn work(
+        self,
+        workspace: &Workspace,
+        keep_going: bool,
+        thorough: bool,
+    ) -> Result<Work, String> {
         let commands = match self {
             Self::Tidy => return Ok(Work::Tidy),
             Self::Fmt => vec![Command::cargo(["fmt", "--all", "--check"])],
@@ -136,6 +149,11 @@ impl Step {
             Self::Clippy => {
                 let args = "clippy --workspace --all-targets --all-features -- -D warnings";
                 vec![Command::cargo(args.split(' '))]
+            }
+            Self::Test if thorough => {
+                let tests = self.tests(&workspace.test_targets()?, keep_going)?;
+                let cases = std::env::var_os(CASES).is_none().then_some(THOROUGH_CASES);
+                vec![thoroughly(tests, cases)]
             }
             Self::Test | Self::Golden | Self::Gradcheck => {
                 vec![self.tests(&workspace.test_targets()?, keep_going)?]
@@ -206,6 +224,16 @@ fn test(mut args: Vec<String>, keep_going: bool) -> Command {
     Command::cargo(args).count(Count::Tests)
 }
 
+/// Optimised as a release is, but with checks of overflows and debug assertions; with so many random
+/// cases, unless the caller has set a number.
+fn thoroughly(tests: Command, cases: Option<&'static str>) -> Command {
+    let tests = tests.env("CARGO_PROFILE_DEV_OPT_LEVEL", "3");
+    match cases {
+        Some(cases) => tests.env(CASES, cases),
+        None => tests,
+    }
+}
+
 /// The libraries and the program of each package that has features, without any and with each
 /// alone. With all of them they are built by clippy.
 fn features(workspace: &Workspace) -> Vec<Command> {
@@ -231,7 +259,7 @@ fn features(workspace: &Workspace) -> Vec<Command> {
 mod tests {
     use clap::ValueEnum;
 
-    use super::{Step, Work, features};
+    use super::{Step, Work, features, thoroughly};
     use crate::workspace::{TestTarget, Workspace};
 
     fn targets() -> Vec<TestTarget> {
@@ -275,6 +303,15 @@ mod tests {
     }
 
     #[test]
+    fn a_thorough_run_tries_more_cases() {
+        let tests = || Step::Test.tests(&targets(), false).expect("there are such targets");
+        let (plain, optimised) = (tests().to_string(), "CARGO_PROFILE_DEV_OPT_LEVEL='3'");
+        let expected = format!("{optimised} PROPTEST_CASES='9' {plain}");
+        assert_eq!(thoroughly(tests(), Some("9")).to_string(), expected);
+        assert_eq!(thoroughly(tests(), None).to_string(), format!("{optimised} {plain}"));
+    }
+
+    #[test]
     fn bad_input_runs_in_release() {
         let expected = "cargo test --release -p conv -p dataset --test bad_input";
         assert_eq!(line(Step::BadInput), expected);
@@ -296,7 +333,7 @@ mod tests {
         let lines: Vec<_> = features(&workspace).iter().map(ToString::to_string).collect();
         let expected = "cargo check -p tensor4 --no-default-features --features ndarray";
         assert!(lines.iter().any(|line| line == expected), "{lines:?}");
-        let Ok(Work::Commands(no_std)) = Step::NoStd.work(&workspace, false) else {
+        let Ok(Work::Commands(no_std)) = Step::NoStd.work(&workspace, false, false) else {
             panic!("no-std runs cargo");
         };
         let expected = "cargo check -p tensor4 -p im2col --no-default-features";

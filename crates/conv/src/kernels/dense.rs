@@ -205,6 +205,7 @@ unsafe fn columns<V: Vector, const R: usize, const P: usize>(
     panel: usize,
 ) -> usize {
     let (inputs, rows) = (args.inputs, args.w.len() / args.inputs);
+    debug_assert!(row + R <= rows && (panel + P) * inputs * V::LANES <= args.panels.len());
     // SAFETY: the caller says that there are such rows and panels.
     unsafe {
         let w = args.w.as_ptr().add(row * inputs);
@@ -323,6 +324,7 @@ unsafe fn outer<V: Vector, const R: usize>(
 ) -> usize {
     const COLS: usize = 3;
     let images = args.x.len() / inputs;
+    debug_assert!((row + R) * inputs <= args.dw.len());
     // SAFETY: the caller says that there are `R` rows from `row` on; of each, the columns from `i`
     // on are within `inputs`.
     unsafe {

@@ -146,6 +146,7 @@ pub(crate) unsafe fn tile<V: Vector, const N: usize, const R: usize, const P: us
     sums: &mut Sums<V::Elem>,
 ) {
     const { assert!(R * P <= MAX_PIXELS && N <= 2 && V::LANES <= 16) };
+    debug_assert!(N == area.vectors && first_row + R <= area.rows && first_col + P <= area.cols);
     let to = sums.0.as_mut_ptr();
     let taps = (area.kernel_rows * area.kernel_cols.len()).max(1);
     let part = (SUM / taps).max(1);
@@ -276,6 +277,7 @@ pub(crate) unsafe fn finish<V: Vector>(
     (tile_rows, tile_cols): (usize, usize),
     sums: &Sums<V::Elem>,
 ) {
+    debug_assert!(first_row + tile_rows <= area.rows && first_col + tile_cols <= area.cols);
     // Pixels that follow one another in the output: all, or those of a row.
     let (runs, run) = match area.y_pitch == tile_cols {
         true => (1, tile_rows * tile_cols),
@@ -294,6 +296,9 @@ pub(crate) unsafe fn finish<V: Vector>(
             let zero = V::splat(V::Elem::default());
             for r in 0..runs {
                 for p in (0..run).step_by(V::LANES) {
+                    debug_assert!(
+                        (n * SUM_ROWS + r * run + p + V::LANES) * V::LANES <= sums.0.len()
+                    );
                     let from = sums.0.as_ptr().add((n * SUM_ROWS + r * run + p) * V::LANES);
                     let mut rows = [zero; 16];
                     for i in 0..V::LANES {
@@ -307,6 +312,9 @@ pub(crate) unsafe fn finish<V: Vector>(
                     let pixel = (first_row + r) * area.y_pitch + first_col + p;
                     let y = area.y.as_mut_ptr().add(n * V::LANES * area.y_stride + pixel);
                     let count = V::LANES.min(run - p);
+                    debug_assert!(
+                        (n * V::LANES + lanes - 1) * area.y_stride + pixel + count <= area.y.len()
+                    );
                     V::store_transposed(&rows, count, y, area.y_stride, lanes);
                 }
             }

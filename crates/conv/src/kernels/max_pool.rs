@@ -89,6 +89,7 @@ unsafe fn strips<V: Vector, const S: usize>(args: &mut MaxRow<'_, V::Elem>) {
     while start < args.y.len() {
         let count = V::LANES.min(args.y.len() - start);
         let first = start * args.stride;
+        debug_assert!(first + reach + (count - 1) * args.stride < args.x.len());
         // Twice as many as lanes can be read of every tap, whatever the stride.
         let whole = first + reach + 2 * V::LANES <= args.x.len();
         let mut best = None;

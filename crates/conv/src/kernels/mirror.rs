@@ -97,6 +97,10 @@ pub(crate) unsafe fn mirror<V: Vector>(args: &mut Mirror<'_, V::Elem>) {
             for first in (0..width).step_by(V::LANES) {
                 let to = packed.add(first);
                 let there = args.out_channels.saturating_sub(first).min(V::LANES);
+                debug_assert!(
+                    channel * args.channel_stride + (first + there) * kernel_len <= args.w.len()
+                        || there == 0
+                );
                 if kernel_len == 1 {
                     V::load_first(w.wrapping_add(first), there).store(to);
                     continue;
@@ -111,6 +115,10 @@ pub(crate) unsafe fn mirror<V: Vector>(args: &mut Mirror<'_, V::Elem>) {
                     V::store_transposed(&rows, V::LANES, turned, V::LANES, count);
                     for (i, &tap) in order[piece..piece + count].iter().enumerate() {
                         if tap != NONE {
+                            debug_assert!(
+                                (channel * taps + usize::from(tap)) * width + first + V::LANES
+                                    <= args.packed.len()
+                            );
                             let row = V::load(turned.add(i * V::LANES));
                             row.store(to.add(usize::from(tap) * width));
                         }

@@ -43,9 +43,11 @@ pub(crate) unsafe fn pack<V: Vector>(pack: &mut Pack<'_, V::Elem>) {
         for first in (0..width).step_by(V::LANES) {
             for tap in (0..taps).step_by(V::LANES) {
                 let count = V::LANES.min(taps - tap);
+                debug_assert!((tap + count - 1) * width + first + V::LANES <= pack.packed.len());
                 let mut rows = [V::splat(V::Elem::default()); 16];
                 for (r, row) in rows.iter_mut().enumerate().take(V::LANES) {
                     if first + r < out_channels {
+                        debug_assert!((first + r) * row_stride + tap + count <= pack.w.len());
                         let p = pack.w.as_ptr().add((first + r) * row_stride + tap);
                         *row = if count == V::LANES { V::load(p) } else { V::load_first(p, count) };
                     }

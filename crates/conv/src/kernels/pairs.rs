@@ -88,6 +88,7 @@ pub(super) unsafe fn pair_sums<V: Vector>(args: &mut PairSums<'_, V::Elem>) {
             for col in (0..cols).step_by(V::LANES) {
                 let count = V::LANES.min(cols - col);
                 let first = 4 * row * cols + 2 * col;
+                debug_assert!(first + 2 * cols + 2 * count <= args.x.len());
                 let x = args.x.as_ptr().add(first);
                 let below = x.wrapping_add(2 * cols);
                 let [near, far] = if first + 2 * cols + 2 * V::LANES <= args.x.len() {
@@ -128,6 +129,7 @@ pub(super) unsafe fn pair_shares<V: Vector>(args: &mut PairShares<'_, V::Elem>) 
                 let dy = args.dy.as_ptr().add(row / 2 * cols + col);
                 let share = V::load_first(dy, count).mul(factor);
                 let first = 2 * (row * cols + col);
+                debug_assert!(first + 2 * count <= args.dx.len());
                 let dx = args.dx.as_mut_ptr().add(first);
                 if first + 2 * V::LANES <= args.dx.len() {
                     V::store_by_2([share, share], dx);

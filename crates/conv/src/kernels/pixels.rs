@@ -94,6 +94,7 @@ unsafe fn piece<V: Vector, const R: usize, const C: usize>(
     const { assert!(R <= 8 && C <= MAX_REGISTERS) };
     let width = area.vectors * V::LANES;
     let channels = (area.out_channels - first).min(R);
+    debug_assert!(col + C * V::LANES <= area.cols && first + R <= width);
     // SAFETY: the caller guarantees the CPU. A register is read of each channel of `x` for each of `C`,
     // within the columns of the area; `w` and `bias` are read from `first` on in steps of `width`, which
     // has `R` elements from there on; of `y`, the pixels of the area are written in rows that exist.
@@ -216,6 +217,10 @@ pub(crate) unsafe fn pick<V: Vector>(args: &mut Pick<'_, V::Elem>) {
                 let first = channel * args.channel_stride + row * args.row_stride;
                 for col in (0..args.cols).step_by(V::LANES) {
                     let at = first + 2 * col;
+                    debug_assert!(
+                        channel * args.to_stride + row * args.cols + col + V::LANES
+                            <= args.to.len()
+                    );
                     let x = args.x.as_ptr().add(at);
                     let left = args.x.len() - at;
                     // Hardware does not foresee the leap to a channel later on.

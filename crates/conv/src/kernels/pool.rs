@@ -92,6 +92,7 @@ pub(crate) unsafe fn pool<V: Vector, const TAGS: bool>(args: &mut Pool<'_, V::El
             // What a register has beyond its row falls on rows of the plane that are written later.
             let whole =
                 row * out_w + beyond <= out_h * out_w && x + in_w + 2 * beyond <= args.x.len();
+            debug_assert!(x + in_w + 2 * out_w <= args.x.len() && y + out_w <= args.y.len());
             // SAFETY: the caller guarantees the CPU. The rows have been checked, and so has what is
             // beyond them where registers are whole.
             unsafe {

@@ -253,6 +253,7 @@ pub(crate) unsafe fn tile<
         for a in 0..A {
             for b in 0..B {
                 let tap = (tile.first_place + a) * kernel_w + tile.first_col + b;
+                debug_assert!(tap * args.sums_stride + N * V::LANES <= args.sums.len());
                 let to = args.sums.as_mut_ptr().add(tap * args.sums_stride);
                 for n in 0..N {
                     let to = to.add(n * V::LANES);

@@ -84,6 +84,7 @@ pub(crate) unsafe fn taps<V: Vector, const T: usize, const R: usize>(
         let rest = V::mask(0, args.cols % V::LANES);
         // Each tile asks for one of the channels that are read next.
         let ahead = args.ahead + args.first_ahead % R * args.dy_stride;
+        debug_assert!(first + T <= args.taps.len() && R <= args.out_channels);
         for row in 0..args.rows {
             let mut dy = args.dy.as_ptr().wrapping_add(row * args.cols);
             let mut x = [args.x.as_ptr().wrapping_add(row * args.row_stride); T];

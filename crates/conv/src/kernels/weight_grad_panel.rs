@@ -79,6 +79,7 @@ pub(crate) unsafe fn panel<V: Vector, const RELU: bool>(args: &mut Panel<'_, V::
             let mut sums = [zero; 16];
             for pixel in (0..pixels).step_by(V::LANES) {
                 let count = V::LANES.min(pixels - pixel);
+                debug_assert!((pixel + count - 1) * width + first + V::LANES <= args.panel.len());
                 let mut rows = [zero; 16];
                 let dy = args.dy.as_ptr().wrapping_add(first * args.channel_stride + pixel);
                 for r in 0..V::LANES {
@@ -125,6 +126,7 @@ pub(crate) unsafe fn panel_of_pairs<V: Vector, const RELU: bool>(args: &mut Pane
         let mut sums = [zero; 16];
         for pixel in (0..args.pixels).step_by(2 * V::LANES) {
             let count = (2 * V::LANES).min(args.pixels - pixel);
+            debug_assert!((pixel + count) / 2 * V::LANES <= args.panel.len());
             let near = count.min(V::LANES);
             let load = |p: *const V::Elem| match count == 2 * V::LANES {
                 true => V::load_by_2(p),
@@ -199,6 +201,7 @@ pub(crate) unsafe fn gather<V: Vector>(args: &mut Gather<'_, V::Elem>) {
             let lanes = V::LANES.min(args.out_channels - oc);
             for tap in (0..args.taps).step_by(V::LANES) {
                 let count = V::LANES.min(args.taps - tap);
+                debug_assert!((oc + lanes - 1) * args.dw_stride + tap + count <= args.dw.len());
                 let mut rows = [V::splat(zero); 16];
                 for r in 0..count {
                     let from = args.sums.as_ptr().add((tap + r) * args.sums_stride + oc);

@@ -72,6 +72,9 @@ pub(crate) unsafe fn filter<V: Vector, F: Points<IN>, const R: usize, const IN: 
                 }
             }
             let u = args.u.as_mut_ptr().add(channel * V::LANES);
+            debug_assert!(
+                (channel + 1) * V::LANES + (IN * IN - 1) * args.point_stride <= args.u.len()
+            );
             for r in 0..IN {
                 let t = F::filter(half[r]);
                 for c in 0..IN {

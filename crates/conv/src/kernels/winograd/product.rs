@@ -61,6 +61,7 @@ pub(crate) unsafe fn product<V: Vector, const R: usize, const C: usize>(
             let mut u = args.u.as_ptr().add(row / V::LANES * args.u_stride + row % V::LANES);
             let mut v = args.v.as_ptr();
             let m = args.m.as_mut_ptr().add(row * args.m_stride);
+            debug_assert!((row + R - 1) * args.m_stride + C * V::LANES <= args.m.len());
             let mut sums = [[V::splat(V::Elem::default()); C]; R];
             for _ in 0..args.channels {
                 V::prefetch(u.wrapping_add(args.next_u));
