@@ -14,11 +14,13 @@ use rayon::prelude::*;
 
 use crate::ConvScalar;
 use crate::kernels::KernelSet;
-use crate::kernels::dense::{Data, Dense, Dot, Forward, Transpose, Weights};
+use crate::kernels::dense::{Data, Dense, Dot, Forward, Strips, Transpose, Weights};
 use crate::kernels::dispatch::fastest;
 
 /// Rows of weights per task.
 const ROWS: usize = 16;
+/// So many images are worth it to cut gradients into strips, on instruction sets of few registers.
+const MANY_IMAGES: usize = 32;
 /// Multiplications that a task is worth having for.
 const WORTH_A_TASK: usize = 1 << 16;
 /// Elements between the rows of a strip, so that they don't share the same lines of the cache.
@@ -99,23 +101,29 @@ impl Affine {
         let lanes = if single { 1 } else { kernels.lanes() };
         let panels = images.div_ceil(lanes);
         let panels_len = if single { 0 } else { panels * inputs * lanes };
+        // With few registers a weight serves few images at a time: tasks that read all of them should be
+        // few.
+        let rows = match kernels.few_registers() && panels > 3 {
+            true => per_thread(outputs),
+            false => ROWS,
+        };
         let sums_len = outputs * panels * lanes;
         let (packed, sums) = grown(scratch, panels_len + sums_len).split_at_mut(panels_len);
         if !single {
             transpose(kernels, x, inputs, packed);
         }
-        let rows = sums
-            .par_chunks_mut(ROWS * panels * lanes)
-            .zip(w.par_chunks(ROWS * inputs))
-            .with_min_len(Self::per_task(ROWS * inputs * images));
+        let blocks = sums
+            .par_chunks_mut(rows * panels * lanes)
+            .zip(w.par_chunks(rows * inputs))
+            .with_min_len(Self::per_task(rows * inputs * images));
         let packed = &*packed;
-        rows.for_each(|(y, w)| match single {
+        blocks.for_each(|(y, w)| match single {
             true => kernels.dot(Dot { w, inputs, x, y }),
             false => kernels.forward(Forward { w, inputs, panels: packed, y }),
         });
         for (image, y) in y.chunks_exact_mut(outputs).enumerate() {
-            let blocks = y.chunks_mut(ROWS).zip(bias.chunks(ROWS));
-            for ((y, bias), sums) in blocks.zip(sums.chunks(ROWS * panels * lanes)) {
+            let blocks = y.chunks_mut(rows).zip(bias.chunks(rows));
+            for ((y, bias), sums) in blocks.zip(sums.chunks(rows * panels * lanes)) {
                 let first = image / lanes * lanes * y.len() + image % lanes;
                 for (i, (y, &bias)) in y.iter_mut().zip(bias).enumerate() {
                     *y = sums[first + i * lanes] + bias;
@@ -137,6 +145,16 @@ impl Affine {
         }
         let images = self.images(x.len(), inputs, dy.len(), outputs);
         let kernels = self.kernels::<T>();
+        if kernels.few_registers() && images >= MANY_IMAGES {
+            let rows = per_thread(outputs);
+            let blocks = dw.par_chunks_mut(rows * inputs);
+            let blocks = blocks.with_min_len(Self::per_task(rows * inputs * images));
+            return blocks.enumerate().for_each(|(block, out)| {
+                let a = &dy[block * rows..];
+                let (a_row, a_step, depth) = (1, outputs, images);
+                kernels.strips(Strips { a, a_row, a_step, b: x, depth, cols: inputs, out });
+            });
+        }
         dw.par_chunks_mut(ROWS * inputs)
             .with_min_len(Self::per_task(ROWS * inputs * images))
             .enumerate()
@@ -165,6 +183,9 @@ impl Affine {
         }
         let images = self.images(dx.len(), inputs, dy.len(), outputs);
         let kernels = self.kernels::<T>();
+        if kernels.few_registers() && images >= MANY_IMAGES {
+            return self.data_by_strips(w, dy, dx);
+        }
         // Columns per task: enough of each row that reading it is worth a start.
         let cols = if inputs >= 4096 { 512 } else { 128 };
         let row = cols + DATA_GAP;
@@ -184,6 +205,32 @@ impl Affine {
             }
         }
     }
+
+    /// As [`backward_data`](Self::backward_data), on any instruction set and without scratch memory.
+    ///
+    /// # Panics
+    ///
+    /// If a length does not fit, or there are no inputs or no outputs.
+    pub(crate) fn data_by_strips<T: ConvScalar>(self, w: &[T], dy: &[T], dx: &mut [T]) {
+        let Self { inputs, outputs, .. } = self;
+        let images = self.images(dx.len(), inputs, dy.len(), outputs);
+        let (kernels, rows) = (self.kernels::<T>(), per_thread(images));
+        let blocks = dx.par_chunks_mut(rows * inputs);
+        let blocks = blocks.with_min_len(Self::per_task(rows * inputs * outputs));
+        blocks.enumerate().for_each(|(block, out)| {
+            let a = &dy[block * rows * outputs..];
+            let (a_row, a_step, depth) = (outputs, 1, outputs);
+            kernels.strips(Strips { a, a_row, a_step, b: w, depth, cols: inputs, out });
+        });
+    }
+}
+
+/// How many of `all` rows a task takes, if each thread takes one: every element is one sum in one order, so
+/// that how they are cut may depend on the threads.
+fn per_thread(all: usize) -> usize {
+    /// Rows of two tiles, or one.
+    const TILE: usize = 6;
+    all.div_ceil(rayon::current_num_threads()).next_multiple_of(TILE).max(ROWS)
 }
 
 /// Writes the images to panels with the images in the lanes.
@@ -237,6 +284,8 @@ mod tests {
                 (33, 515, 5),
                 (5, 600, 20),
                 (16, 4100, 18),
+                (300, 70, 7),
+                (40, 50, 270),
             ] {
                 let (x, w, b) =
                     (numbers(n * inputs, 1), numbers(inputs * outputs, 2), numbers(outputs, 3));

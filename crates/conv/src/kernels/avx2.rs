@@ -2,6 +2,7 @@
 
 use std::arch::x86_64::*;
 
+use super::pool;
 use super::vector::Vector;
 
 /// 8 elements of f32.
@@ -58,9 +59,26 @@ impl Vector for F32x8 {
 
     #[inline(always)]
     unsafe fn store_first(self, p: *mut f32, count: usize) {
-        // SAFETY: the caller guarantees `count` writable elements; lanes that are masked off are
-        // not written.
-        unsafe { _mm256_maskstore_ps(p, first(count), self.0) }
+        // Not by a mask: AMD's CPUs take a dozen cycles and dozens of micro-operations for such a store.
+        // SAFETY: the caller guarantees AVX2 and `count` writable elements, at most 8; they are written
+        // by fours, twos and ones, and no other is.
+        unsafe {
+            if count == 8 {
+                return _mm256_storeu_ps(p, self.0);
+            }
+            let (mut p, mut rest) = (p, _mm256_castps256_ps128(self.0));
+            if count & 4 != 0 {
+                _mm_storeu_ps(p, rest);
+                (p, rest) = (p.add(4), _mm256_extractf128_ps::<1>(self.0));
+            }
+            if count & 2 != 0 {
+                _mm_storel_pd(p.cast(), _mm_castps_pd(rest));
+                (p, rest) = (p.add(2), _mm_movehl_ps(rest, rest));
+            }
+            if count & 1 != 0 {
+                _mm_store_ss(p, rest);
+            }
+        }
     }
 
     #[inline(always)]
@@ -109,7 +127,6 @@ impl Vector for F32x8 {
                 r[i] = rows[i].0;
             }
             transpose(&mut r);
-            let mask = first(count);
             if lanes == 8 && count == 8 {
                 // A loop that can be unrolled: its registers need not go through memory.
                 for l in 0..8 {
@@ -117,11 +134,9 @@ impl Vector for F32x8 {
                 }
                 return;
             }
-            for (l, &r) in r.iter().enumerate().take(lanes) {
-                if count == 8 {
-                    _mm256_storeu_ps(p.add(l * stride), r);
-                } else {
-                    _mm256_maskstore_ps(p.add(l * stride), mask, r);
+            for l in 0..8 {
+                if l < lanes {
+                    Self(r[l]).store_first(p.add(l * stride), count);
                 }
             }
         }
@@ -220,6 +235,48 @@ impl Vector for F32x8 {
                 Self(_mm256_blendv_ps(a.0, b.0, second)),
                 Self(_mm256_blendv_ps(a_tag.0, b_tag.0, second)),
             ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn greatest<const TAGS: bool>(upper: *const f32, lower: *const f32) -> [Self; 2] {
+        // SAFETY: the caller guarantees AVX2 and 16 readable elements of both.
+        unsafe {
+            // Pairs of the two registers take turns: they are brought in order at the end.
+            let load = |p: *const f32| {
+                let (near, far) = (_mm256_loadu_ps(p), _mm256_loadu_ps(p.add(8)));
+                (_mm256_shuffle_ps::<0x88>(near, far), _mm256_shuffle_ps::<0xdd>(near, far))
+            };
+            let in_order = |v| {
+                let v = _mm256_permute4x64_pd::<0xd8>(_mm256_castps_pd(v));
+                Self(_mm256_castpd_ps(v))
+            };
+            let ((a, b), (c, d)) = (load(upper), load(lower));
+            let nan = _mm256_or_ps(
+                _mm256_cmp_ps::<_CMP_UNORD_Q>(a, b),
+                _mm256_cmp_ps::<_CMP_UNORD_Q>(c, d),
+            );
+            if _mm256_movemask_ps(nan) != 0 {
+                return pool::greatest::<Self, TAGS>(
+                    Self::load_by_2(upper),
+                    Self::load_by_2(lower),
+                );
+            }
+            // The second operand is returned where both are equal.
+            let (above, below) = (_mm256_max_ps(b, a), _mm256_max_ps(d, c));
+            let max = in_order(_mm256_max_ps(below, above));
+            if !TAGS {
+                return [max; 2];
+            }
+            let lower = _mm256_cmp_ps::<_CMP_GT_OQ>(below, above);
+            let right = _mm256_blendv_ps(
+                _mm256_cmp_ps::<_CMP_GT_OQ>(b, a),
+                _mm256_cmp_ps::<_CMP_GT_OQ>(d, c),
+                lower,
+            );
+            let right = _mm256_and_ps(right, _mm256_set1_ps(1.0));
+            let tags = _mm256_add_ps(_mm256_and_ps(lower, _mm256_set1_ps(2.0)), right);
+            [max, in_order(tags)]
         }
     }
 

@@ -3,11 +3,13 @@
 //! `w` is `(outputs, inputs)`, row by row; `x` and `y` are `(images, inputs)` and
 //! `(images, outputs)`.
 
+mod strips;
 pub(crate) mod table;
 
 use super::max_pool::MaxRow;
 use super::pairs::{PairShares, PairSums};
 use super::vector::Vector;
+pub(crate) use strips::Strips;
 
 /// Rows of weights that a gradient by the data takes at a time.
 const DEPTH: usize = 16;
@@ -77,6 +79,9 @@ pub struct Dense<T: 'static> {
     pub(super) dot: unsafe fn(&mut Dot<'_, T>),
     pub(super) weights: unsafe fn(&mut Weights<'_, T>),
     pub(super) data: unsafe fn(&mut Data<'_, T>),
+    pub(super) strips: unsafe fn(&mut Strips<'_, T>),
+    /// Whether there are so few registers that the gradients are [`Strips`].
+    pub(super) few_registers: bool,
     pub(super) max_row: unsafe fn(&mut MaxRow<'_, T>),
     pub(super) pair_sums: unsafe fn(&mut PairSums<'_, T>),
     pub(super) pair_shares: unsafe fn(&mut PairShares<'_, T>),
@@ -106,6 +111,18 @@ impl<T> Dense<T> {
         assert_eq!(args.y.len(), panels * rows * self.lanes);
         // SAFETY: as above.
         unsafe { (self.forward)(&mut args) }
+    }
+
+    /// Whether gradients are to be computed by [`strips`](Self::strips) where there are many images, and
+    /// tasks to be large, each reading all images.
+    pub(crate) fn few_registers(&self) -> bool {
+        self.few_registers
+    }
+
+    pub(crate) fn strips(&self, mut args: Strips<'_, T>) {
+        args.check();
+        // SAFETY: as above.
+        unsafe { (self.strips)(&mut args) }
     }
 
     pub(crate) fn dot(&self, mut args: Dot<'_, T>) {
@@ -164,10 +181,13 @@ pub(super) unsafe fn transpose<V: Vector>(args: &mut Transpose<'_, V::Elem>) {
 
 #[inline(always)]
 pub(super) unsafe fn forward<V: Vector>(args: &mut Forward<'_, V::Elem>) {
+    if V::REGISTERS <= 16 {
+        // SAFETY: that of the caller.
+        return unsafe { strips::forward::<V>(args) };
+    }
     let rows = args.w.len() / args.inputs;
     let panel_len = args.inputs * V::LANES;
     let panels = args.panels.len() / panel_len;
-    let wide = V::REGISTERS > 16;
     let mut panel = 0;
     while panel < panels {
         // A weight that is read serves several panels; four panels are twice two.
@@ -180,10 +200,10 @@ pub(super) unsafe fn forward<V: Vector>(args: &mut Forward<'_, V::Elem>) {
             // SAFETY: that of the caller; there are so many rows and panels.
             row += unsafe {
                 match (count, rows - row) {
-                    (1, 16..) if wide => columns::<V, 16, 1>(args, row, panel),
+                    (1, 16..) => columns::<V, 16, 1>(args, row, panel),
                     (1, 8..) => columns::<V, 8, 1>(args, row, panel),
-                    (2, 8..) if wide => columns::<V, 8, 2>(args, row, panel),
-                    (3, 8..) if wide => columns::<V, 8, 3>(args, row, panel),
+                    (2, 8..) => columns::<V, 8, 2>(args, row, panel),
+                    (3, 8..) => columns::<V, 8, 3>(args, row, panel),
                     (1, 4..) => columns::<V, 4, 1>(args, row, panel),
                     (2, 4..) => columns::<V, 4, 2>(args, row, panel),
                     (_, 4..) => columns::<V, 4, 3>(args, row, panel),
@@ -369,6 +389,12 @@ unsafe fn outer<V: Vector, const R: usize>(
         }
     }
     R
+}
+
+#[inline(always)]
+pub(super) unsafe fn strips<V: Vector>(args: &mut Strips<'_, V::Elem>) {
+    // SAFETY: that of the caller.
+    unsafe { strips::strips::<V>(args) }
 }
 
 #[inline(always)]

@@ -64,6 +64,8 @@ pub struct Kernels<T: 'static> {
     pool: unsafe fn(&mut Pool<'_, T>),
     relu_grad: unsafe fn(&mut ReluGrad<'_, T>),
     unpool: unsafe fn(&mut Unpool<'_, T>),
+    /// How many output channels [`pixels`](Self::pixels) sums at a time.
+    pixels_rows: usize,
     /// How many output channels are summed at a time with pixels in the lanes.
     pub(crate) lanes_rows: usize,
     sum_lanes: unsafe fn(&mut lanes::Lanes<'_, T>),
@@ -155,9 +157,12 @@ impl<T> Kernels<T> {
 ///
 /// The lists say how many columns of how many rows a tile of the direct convolution may have; `|`
 /// separates what one register and two registers of output channels leave room for. The last list has
-/// the tiles of gradients by weights: places, columns and registers.
+/// the tiles of gradients by weights: places, columns and registers. `lanes` says how many output channels and
+/// registers of pixels a tile has whose pixels stand in the lanes: on AVX2 not four by three, for which the
+/// compiler has a register too few, so that it spills a sum and with it half of the speed.
 macro_rules! table {
     ($name:ident, $set:ident, $elem:ty, $vector:ty, $(#[$feature:meta])? $rows:literal,
+        lanes: $lanes_rows:literal $lanes_cols:literal,
         1: [$($one:literal)*], 2: [$($two_1:literal)* | $($two_2:literal)*],
         4: [$($four_1:literal)* | $($four_2:literal)*],
         grad: [$($places:literal $taps:literal $registers:literal),*]) => {
@@ -284,9 +289,9 @@ macro_rules! table {
 
             unsafe fn sum_lanes(args: &mut lanes::Lanes<'_, $elem>) {
                 // Where no more are written, no more need be computed.
-                const FEWER: usize = $rows / 4 * 3;
+                const FEWER: usize = $lanes_rows * 3 / 4;
                 let single = args.rows == 1;
-                let most = if single { lanes::MAX_COLS } else { 3 };
+                let most = if single { lanes::MAX_COLS } else { $lanes_cols };
                 let cuts = args.cuts(<$vector as Vector>::LANES, most);
                 // SAFETY: as above; the cuts are those of the arguments.
                 unsafe {
@@ -297,10 +302,14 @@ macro_rules! table {
                         (true, ..) => fill::<1, 4, 3>(args, cuts),
                         (false, true, 1) => fill::<FEWER, 1, 1>(args, cuts),
                         (false, true, 2) => fill::<FEWER, 2, 1>(args, cuts),
-                        (false, true, _) => fill::<FEWER, 3, 2>(args, cuts),
-                        (false, false, 1) => fill::<$rows, 1, 1>(args, cuts),
-                        (false, false, 2) => fill::<$rows, 2, 1>(args, cuts),
-                        (false, false, _) => fill::<$rows, 3, 2>(args, cuts),
+                        (false, true, _) => {
+                            fill::<FEWER, $lanes_cols, { $lanes_cols - 1 }>(args, cuts);
+                        }
+                        (false, false, 1) => fill::<$lanes_rows, 1, 1>(args, cuts),
+                        (false, false, 2) => fill::<$lanes_rows, 2, 1>(args, cuts),
+                        (false, false, _) => {
+                            fill::<$lanes_rows, $lanes_cols, { $lanes_cols - 1 }>(args, cuts);
+                        }
                     }
                 }
             }
@@ -415,7 +424,8 @@ macro_rules! table {
                 pool,
                 relu_grad,
                 unpool,
-                lanes_rows: $rows,
+                pixels_rows: $rows,
+                lanes_rows: $lanes_rows,
                 sum_lanes,
                 sum_plane,
                 copy_rows,
@@ -443,7 +453,7 @@ macro_rules! table {
 
 #[cfg(target_arch = "x86_64")]
 table!(avx512_f32, Avx512, f32, super::avx512::F32x16,
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")] 8,
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")] 8, lanes: 8 3,
     1: [1 2 3 4 5 6 7 8 9 10 11 12 13 14],
     2: [1 2 3 4 5 6 7 8 9 10 11 12 13 14 | 1 2 3 4 5 6 7], 4: [1 2 3 | 1 2 3],
     grad: [1 1 1, 3 1 1, 9 1 1, 1 2 1, 4 2 1, 1 3 1, 2 3 1, 4 3 1, 1 4 1, 3 4 1, 1 5 1, 2 5 1,
@@ -452,21 +462,21 @@ table!(avx512_f32, Avx512, f32, super::avx512::F32x16,
         1 2 3, 4 2 3, 1 3 3, 2 3 3, 3 3 3, 1 4 3, 2 4 3]);
 #[cfg(target_arch = "x86_64")]
 table!(avx2_f32, Avx2, f32, super::avx2::F32x8,
-    #[target_feature(enable = "avx2,fma")] 4,
+    #[target_feature(enable = "avx2,fma")] 4, lanes: 6 2,
     1: [1 2 3 4 5 6], 2: [1 2 3 4 5 6 | 1 2 3], 4: [1 2 3 | 1],
     grad: [1 1 1, 3 1 1, 6 1 1, 1 2 1, 4 2 1, 1 3 1, 3 3 1, 1 4 1, 2 4 1, 1 5 1, 2 5 1, 1 6 1,
         1 1 2, 3 1 2, 6 1 2, 1 2 2, 3 2 2, 1 3 2, 2 3 2, 1 4 2, 1 5 2, 1 6 2]);
 #[cfg(target_arch = "aarch64")]
 table!(neon_f32, Neon, f32, super::neon::F32x4,
-    #[target_feature(enable = "neon")] 4,
+    #[target_feature(enable = "neon")] 4, lanes: 4 3,
     1: [1 2 3 4 5 6 7 8], 2: [1 2 3 4 5 6 7 8 | 1 2 3 4], 4: [1 2 3 | 1 2],
     grad: [1 1 1, 3 1 1, 9 1 1, 1 2 1, 4 2 1, 1 3 1, 2 3 1, 4 3 1, 1 4 1, 3 4 1, 1 5 1, 2 5 1,
         5 5 1, 1 6 1, 2 6 1, 1 7 1, 2 7 1, 1 1 2, 3 1 2, 9 1 2, 1 2 2, 4 2 2, 1 3 2, 2 3 2, 3 3 2,
         4 3 2, 1 4 2, 3 4 2, 1 5 2, 2 5 2, 1 6 2, 2 6 2, 1 7 2, 2 7 2, 1 1 3, 2 1 3, 4 1 3, 9 1 3,
         1 2 3, 4 2 3, 1 3 3, 2 3 3, 3 3 3, 1 4 3, 2 4 3]);
-table!(scalar_f32, Scalar, f32, super::scalar::Four<f32>, 4,
+table!(scalar_f32, Scalar, f32, super::scalar::Four<f32>, 4, lanes: 4 3,
     1: [1 2 3 4], 2: [1 2 | 1 2], 4: [1 | 1],
     grad: [1 1 1, 4 1 1, 1 2 1, 2 2 1, 1 3 1, 1 4 1]);
-table!(scalar_f64, Scalar, f64, super::scalar::Four<f64>, 4,
+table!(scalar_f64, Scalar, f64, super::scalar::Four<f64>, 4, lanes: 4 3,
     1: [1 2 3 4], 2: [1 2 | 1 2], 4: [1 | 1],
     grad: [1 1 1, 4 1 1, 1 2 1, 2 2 1, 1 3 1, 1 4 1]);

@@ -22,7 +22,7 @@ impl<T> Kernels<T> {
     ///
     /// If it is another area, or reaches beyond its slices.
     pub(crate) fn pixels(&self, mut area: Area<'_, T>) {
-        area.check_pixels(self.lanes, self.lanes_rows);
+        area.check_pixels(self.lanes, self.pixels_rows);
         // SAFETY: the area has been checked, and a table exists only for a CPU that can run it.
         unsafe { (self.pixels)(&mut area) }
     }

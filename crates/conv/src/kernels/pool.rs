@@ -129,8 +129,7 @@ unsafe fn pool_row<V: Vector, const TAGS: bool, const WHOLE: bool>(
         unsafe {
             let upper = x.add(2 * at);
             if WHOLE {
-                let (upper, lower) = (V::load_by_2(upper), V::load_by_2(upper.add(in_w)));
-                let max = greatest::<V, TAGS>(upper, lower);
+                let max = V::greatest::<TAGS>(upper, upper.add(in_w));
                 max[0].store(y.add(at));
                 if TAGS {
                     max[1].store_bytes(argmax.add(at), V::LANES);

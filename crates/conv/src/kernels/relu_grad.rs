@@ -100,8 +100,10 @@ pub(crate) unsafe fn unpool<V: Vector>(args: &mut Unpool<'_, V::Elem>) {
         odd.fill(V::Elem::default());
         for (row, to) in pooled.chunks_exact_mut(2 * in_w).enumerate() {
             let first = (plane * args.out_h + row) * out_w;
-            for to in to.chunks_exact_mut(in_w) {
-                to[2 * out_w..].fill(V::Elem::default());
+            if in_w > 2 * out_w {
+                for to in to.chunks_exact_mut(in_w) {
+                    to[2 * out_w..].fill(V::Elem::default());
+                }
             }
             let mut col = 0;
             while col < out_w {

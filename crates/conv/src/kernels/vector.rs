@@ -2,6 +2,7 @@
 
 use tensor4::Scalar;
 
+use super::pool;
 use crate::ConvScalar;
 
 /// The most elements of a register.
@@ -154,6 +155,16 @@ pub(crate) trait Vector: Copy {
     /// Of two values, each with a tag, the greater and its tag: the first if they are equal, NaN if one
     /// of them is NaN, the first if both are.
     unsafe fn first_max(a: [Self; 2], b: [Self; 2]) -> [Self; 2];
+    /// The greatest of each square of two by two elements, of those at `upper..upper + 2 * LANES` above those
+    /// at `lower`, and which it is, row by row, if `TAGS`: the first of equal ones and of NaN.
+    #[inline(always)]
+    unsafe fn greatest<const TAGS: bool>(
+        upper: *const Self::Elem,
+        lower: *const Self::Elem,
+    ) -> [Self; 2] {
+        // SAFETY: that of the caller.
+        unsafe { pool::greatest::<Self, TAGS>(Self::load_by_2(upper), Self::load_by_2(lower)) }
+    }
     /// Writes `p..p + count` from the first lanes, which hold whole numbers from 0 to 127; `count <=
     /// LANES`.
     unsafe fn store_bytes(self, p: *mut u8, count: usize);

@@ -3,7 +3,7 @@
 use super::super::KernelSet;
 use super::super::max_pool::MaxRow;
 use super::super::pairs::{PairShares, PairSums};
-use super::{Data, Dense, Dot, Forward, Transpose, Weights};
+use super::{Data, Dense, Dot, Forward, Strips, Transpose, Weights};
 
 /// Defines the functions of one table and the table itself.
 macro_rules! dense {
@@ -12,7 +12,8 @@ macro_rules! dense {
             use super::super::super::vector::Vector;
             use super::super::super::{dense, max_pool, pairs};
             use super::{
-                Data, Dense, Dot, Forward, MaxRow, PairShares, PairSums, Transpose, Weights,
+                Data, Dense, Dot, Forward, MaxRow, PairShares, PairSums, Strips, Transpose,
+                Weights,
             };
 
             $(#[$feature])?
@@ -46,6 +47,12 @@ macro_rules! dense {
             }
 
             $(#[$feature])?
+            unsafe fn strips(args: &mut Strips<'_, $elem>) {
+                // SAFETY: as above.
+                unsafe { dense::strips::<$vector>(args) }
+            }
+
+            $(#[$feature])?
             unsafe fn max_row(args: &mut MaxRow<'_, $elem>) {
                 // SAFETY: as above.
                 unsafe { max_pool::max_row::<$vector>(args) }
@@ -70,6 +77,8 @@ macro_rules! dense {
                 dot,
                 weights,
                 data,
+                strips,
+                few_registers: <$vector as Vector>::REGISTERS <= 16,
                 max_row,
                 pair_sums,
                 pair_shares,
