@@ -81,7 +81,10 @@ fn auto(
         return (Algorithm::Depthwise, "few sums, and much padding that it leaves out");
     }
     let winograd = winograd::form(g, options.numerics);
-    if winograd.is_some_and(|form| winograd::gain(g, form, group_oc) > WINOGRAD_GAIN) {
+    // The gain is that over sums in registers of 16 output channels.
+    let full = kernels == KernelSet::Avx2 && group_oc <= FEW_SUMS;
+    let least = if full { 2.0 * WINOGRAD_GAIN } else { WINOGRAD_GAIN };
+    if winograd.is_some_and(|form| winograd::gain(g, form, group_oc) > least) {
         return (Algorithm::Winograd, "its transforms cost less than the products that they save");
     }
     if lanes::fits(g) && g.out_w() >= WIDE_ROW && g.in_c() < FEW_CHANNELS {

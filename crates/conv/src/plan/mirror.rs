@@ -11,7 +11,7 @@ use tensor4::Shape4;
 
 use crate::filters::Mirrored;
 use crate::kernels::MAX_MIRRORED_LEN;
-use crate::{Algorithm, Conv2d, Conv2dPlan, ConvScalar, Options};
+use crate::{Algorithm, Conv2d, Conv2dPlan, ConvScalar, KernelSet, Options};
 use crate::{auto, data_gradient, direct, im2col_gemm, lanes, winograd};
 pub(crate) use interleaved::Interleaved;
 
@@ -27,6 +27,9 @@ pub(crate) enum DataGradient {
     Phases(Algorithm),
     /// As one convolution, whose output has the phases next to each other.
     AllPhases,
+    /// As the product of two matrices, `dy W`, where the window is the whole image: as a convolution it would
+    /// multiply padding for all but one tap of each pixel.
+    Product,
 }
 
 /// One dimension of a phase.
@@ -229,13 +232,30 @@ impl Conv2dPlan {
         // The naive way needs none.
         let one_by_one = [Some(asked), limit.map(|_| Algorithm::Direct)];
         let all = self.prefers_all_phases(asked).then_some(DataGradient::AllPhases);
-        all.into_iter()
+        let product = self.prefers_product().then_some(DataGradient::Product);
+        product
+            .into_iter()
+            .chain(all)
             .chain(one_by_one.into_iter().flatten().map(DataGradient::Phases))
             .chain([DataGradient::Im2colGemm])
             .filter(|&way| asked != Algorithm::Im2colGemm || way == DataGradient::Im2colGemm)
             .filter(|&way| self.data_gradient_serves(way))
             .find(|&way| self.data_gradient_bytes(way) <= most)
             .unwrap_or(DataGradient::Naive)
+    }
+
+    /// Whether the window is the whole image, which it meets once. On AVX2 alone, for want of a measurement
+    /// on others.
+    fn prefers_product(&self) -> bool {
+        let (g, window) = (&self.group, self.group.window());
+        self.options.algorithm == Algorithm::Auto
+            && self.kernels == KernelSet::Avx2
+            && self.desc.groups == 1
+            && self.desc.out_channels > 0
+            && g.in_len() > 0
+            && window.padding == Padding::default()
+            && (window.kernel_h, window.kernel_w) == (g.in_h(), g.in_w())
+            && g.out_plane_len() == 1
     }
 
     /// How the gradient by the data runs for an element type.
@@ -261,7 +281,7 @@ impl Conv2dPlan {
     /// The most bytes of workspace that the gradient by the data takes in `f32`.
     fn data_gradient_bytes(&self, way: DataGradient) -> usize {
         match way {
-            DataGradient::Naive => 0,
+            DataGradient::Naive | DataGradient::Product => 0,
             DataGradient::Im2colGemm => {
                 Self::workspace_bytes(im2col_gemm::data_workspace_len(self), 0)
             }
@@ -291,7 +311,8 @@ impl Conv2dPlan {
     pub fn backward_data_algorithm(&self) -> Algorithm {
         match self.data_gradient {
             DataGradient::Naive => Algorithm::Naive,
-            DataGradient::Im2colGemm => Algorithm::Im2colGemm,
+            // Unfolding a whole image leaves it as it is.
+            DataGradient::Im2colGemm | DataGradient::Product => Algorithm::Im2colGemm,
             DataGradient::AllPhases => Algorithm::Winograd,
             DataGradient::Phases(asked) => {
                 let phases = Phases::new(self).expect("they serve");
@@ -307,6 +328,9 @@ impl Conv2dPlan {
         let all = self.all_phases().filter(|_| self.data_gradient == DataGradient::AllPhases);
         if let Some(form) = all.and_then(|plan| plan.winograd_form()) {
             return format!("winograd of all phases as {}", form.name());
+        }
+        if self.data_gradient == DataGradient::Product {
+            return "a product of matrices".to_owned();
         }
         let DataGradient::Phases(asked) = self.data_gradient else {
             return self.backward_data_algorithm().to_string();

@@ -6,8 +6,8 @@ use super::check;
 use super::mirror::DataGradient;
 use crate::weight_grad::Gradients;
 use crate::{
-    Algorithm, Conv2dPlan, ConvError, ConvScalar, KernelSet, Options, Workspace, data_gradient,
-    im2col_gemm, naive, weight_grad, weight_grad_lanes, winograd,
+    Affine, Algorithm, Conv2dPlan, ConvError, ConvScalar, KernelSet, Options, Workspace,
+    data_gradient, im2col_gemm, naive, weight_grad, weight_grad_lanes, winograd,
 };
 
 impl Conv2dPlan {
@@ -84,6 +84,10 @@ impl Conv2dPlan {
             DataGradient::Naive => naive::backward_data(self, w, dy, dx),
             DataGradient::Im2colGemm => im2col_gemm::backward_data(self, w, dy, dx, workspace),
             DataGradient::AllPhases => data_gradient::run_all_phases(self, w, dy, dx, workspace),
+            DataGradient::Product => {
+                let map = Affine::new(self.group.in_len(), self.desc.out_channels);
+                map.on(self.kernels).data_by_strips(w.data(), dy.data(), dx.into_data());
+            }
             DataGradient::Phases(asked) => {
                 data_gradient::run(self, asked, w, dy, dx, workspace);
             }
