@@ -307,6 +307,10 @@ pub(crate) fn large_cases() -> Vec<(&'static str, Case)> {
             "one tap, stride 2, several bands",
             Case::new(2, Conv2d::new(200, 47, 33, 21, Window::new(1, 1).stride(2))),
         ),
+        (
+            "the window is the whole image",
+            Case::new(33, Conv2d::new(16, 5, 5, 40, Window::square(5))),
+        ),
         // dw has 2^20 < 1050624 elements: three partial sums fit, not eight.
         ("three partial sums of dw", Case::new(9, Conv2d::new(513, 2, 1, 2048, Window::new(1, 1)))),
         // dw has more than 2^21 elements: no two partial sums fit.
