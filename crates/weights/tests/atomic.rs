@@ -61,11 +61,10 @@ fn a_failure_leaves_the_old_file_and_nothing_else() {
 
     // Values that don't fit their shape are found while the file is being written.
     let good = ("a", &[1][..], &[1.0][..]);
-    for bad in [("b", &[2][..], &[1.0][..])] {
-        let error = safetensors::save(&path, [good, bad], []).unwrap_err();
-        assert!(matches!(error, WeightsError::Unwritable { .. }), "{error}");
-        assert!(npz::save(&path, [good, bad]).is_err());
-    }
+    let bad = ("b", &[2][..], &[1.0][..]);
+    let error = safetensors::save(&path, [good, bad], []).unwrap_err();
+    assert!(matches!(error, WeightsError::Unwritable { .. }), "{error}");
+    assert!(npz::save(&path, [good, bad]).is_err());
     assert_eq!(
         (fs::read(&path).unwrap(), names(folder.path())),
         (b"old".to_vec(), vec!["a".to_owned()])
