@@ -81,7 +81,7 @@ fn one_epoch_and_then_another_are_two_epochs() {
 #[test]
 fn a_damaged_state_is_replaced_by_the_one_before() {
     let folder = tempdir().unwrap();
-    let data = few(folder.path(), 300);
+    let data = few(folder.path(), 100);
     let (straight, out) = (folder.path().join("straight"), folder.path().join("out"));
     train(&data, &straight, "3", &[]);
     train(&data, &out, "2", &[]);
@@ -144,7 +144,7 @@ fn a_killed_training_goes_on_from_its_last_state() {
     use std::time::{Duration, Instant};
 
     let folder = tempdir().unwrap();
-    let data = few(folder.path(), 300);
+    let data = few(folder.path(), 100);
     let (straight, out) = (folder.path().join("straight"), folder.path().join("out"));
     train(&data, &straight, "8", &[]);
     let args = ["train", "--quiet", "--epochs", "8", "--data", str(&data), "--out", str(&out)];
