@@ -8,7 +8,7 @@ use common::{
     Case, Inputs, Outputs, assert_outputs, assert_sums, bits, case, convolve, dx_slack,
     large_cases, on_every_set_of, plans, run, seeded, slack, weights, weights_slack, wide_case,
 };
-use conv::{Algorithm, Conv2d, Conv2dPlan, ConvScalar, Update, Workspace};
+use conv::{Algorithm, Conv2d, Conv2dPlan, ConvScalar, KernelSet, Update, Workspace};
 use im2col::{Padding, Window};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;

@@ -11,7 +11,7 @@ enum May {
 }
 
 /// The layers, lowest first. ARCHITECTURE.md says why.
-const LAYERS: [(&str, May); 12] = [
+const LAYERS: [(&str, May); 13] = [
     ("tensor4", May::Only(&[])),
     ("im2col", May::Only(&["tensor4"])),
     ("gemm", May::Only(&[])),
