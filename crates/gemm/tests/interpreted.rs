@@ -61,8 +61,8 @@ fn small_packed_products<T: Real>() -> Result<(), GemmError> {
                 let mut c = Matrix::<T>::whole(m, n, order, 99.0, 3);
                 let mut expected = c.clone();
                 if onto == 1 {
-                    for i in 0..m {
-                        (0..n).for_each(|j| expected.view_mut()[(i, j)] = start[i]);
+                    for (i, &start) in start.iter().enumerate() {
+                        (0..n).for_each(|j| expected.view_mut()[(i, j)] = start);
                     }
                 }
                 let beta = if onto == 0 { 0.0 } else { 1.0 };
