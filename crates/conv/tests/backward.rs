@@ -12,7 +12,7 @@ use conv::{
 use im2col::Window;
 use rayon::ThreadPoolBuilder;
 use tensor4::Tensor4;
-use testkit::{cases, tensor};
+use testkit::tensor;
 
 /// How many random convolutions each algorithm runs on each set.
 const CASES: u32 = 500;
@@ -75,7 +75,7 @@ fn both_at_once_are_one_after_the_other_of_a_masked_gradient() {
         Some((inputs, y, masked))
     };
     let mut turn = 0;
-    on_every_set(cases(CASES) as usize, prepare, |case, (inputs, y, masked), plan| {
+    on_every_set(testkit::cases(CASES) as usize, prepare, |case, (inputs, y, masked), plan| {
         turn += 1;
         let (relu, with_dx) = (turn % 4 != 0, turn % 3 != 0);
         let what = format!("{} {case:?}, relu: {relu}, dx: {with_dx}", plan.describe());
