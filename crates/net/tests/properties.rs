@@ -3,6 +3,7 @@
 mod common;
 
 use common::{bits, gradient_bits, one_layer, run};
+use conv::Algorithm;
 use im2col::{Padding, Window};
 use net::layers::PadMode;
 use net::{Init, Mode, NetScalar, Sequential, Tape, layers};
@@ -355,4 +356,37 @@ fn the_table_of_a_network_is_what_runs() {
     // 4 filters over (2, 3, 3) at 9x8 places, and 9 sums of 5 outputs.
     assert_eq!(table[0].multiply_adds, 4 * 2 * 9 * 9 * 8);
     assert_eq!(table[16].multiply_adds, 9 * 5);
+}
+
+#[test]
+fn a_window_of_the_whole_image_is_a_convolution_still() {
+    let window = Window::new(4, 5);
+    let build = |algorithm| {
+        let conv = layers::conv2d(6, window).algorithm(algorithm);
+        let net = Sequential::<f64>::builder(3, 4, 5).add(conv).add(layers::relu());
+        net.build(7).expect("the layers fit")
+    };
+    for n in [1, 2, 5, 33] {
+        let (mut fast, mut naive) = (build(Algorithm::Auto), build(Algorithm::Naive));
+        assert_eq!(fast.layers()[0].describe(), naive.layers()[0].describe());
+        let (x, dy) = (tensor(shape(n, 3, 4, 5), 1), tensor(shape(n, 6, 1, 1), 2));
+        let run = |net: &mut Sequential<f64>| {
+            let mut tape = Tape::new();
+            let y = net.forward(x.view(), &mut tape, Mode::Train { step: 1 }).unwrap().to_tensor();
+            (y, net.backward_to_input(dy.view(), &mut tape).unwrap())
+        };
+        let ((y, dx), (expected_y, expected_dx)) = (run(&mut fast), run(&mut naive));
+        assert_eq!(y.shape(), expected_y.shape());
+        assert_close("y", y.data(), expected_y.data(), 1e-13);
+        assert_close("dx", dx.data(), expected_dx.data(), 1e-13);
+        for (fast, naive) in fast.parameters().zip(naive.parameters()) {
+            assert_eq!((fast.name(), fast.dims()), (naive.name(), naive.dims()));
+            assert_eq!(fast.value().data(), naive.value().data());
+            assert_close(fast.name(), fast.grad().data(), naive.grad().data(), 1e-12);
+        }
+    }
+    // As many pixels, but no such images.
+    let net = build(Algorithm::Auto);
+    assert!(net.layers()[0].output_shape(shape(2, 3, 5, 4)).is_err());
+    assert!(net.layers()[0].output_shape(shape(2, 60, 1, 1)).is_err());
 }

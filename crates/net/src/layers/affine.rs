@@ -71,24 +71,41 @@ impl<T: NetScalar> LayerSpec<T> for AffineSpec {
             Parameter::new(format!("{name}.weight"), weight, 2),
             Parameter::new(format!("{name}.bias"), bias, 1),
         ];
+        let description = format!("affine {fan_in} -> {fan_out}");
         let map = Map::new(fan_in, fan_out);
-        Ok(Box::new(Affine { name, map, parameters }))
+        Ok(Box::new(Affine { name, description, map, input: None, parameters }))
     }
 }
 
+/// Also the layer of a convolution whose window is the whole image.
 #[derive(Debug)]
-struct Affine<T> {
+pub(super) struct Affine<T> {
     name: String,
+    description: String,
     map: Map,
-    /// Weight `(out, in)` and bias `(out)`.
+    /// The only images that it takes, if not all of so many pixels.
+    input: Option<Shape4>,
+    /// Weight `(out, in)`, or `(out, C, H, W)` of a convolution, and bias `(out)`.
     parameters: [Parameter<T>; 2],
 }
 
 impl<T: NetScalar> Affine<T> {
+    /// A layer for images of the shape of `input` alone, with parameters that are there already.
+    pub(super) fn new(
+        name: String,
+        description: String,
+        input: Shape4,
+        parameters: [Parameter<T>; 2],
+    ) -> Self {
+        let shape = parameters[0].shape();
+        let map = Map::new(shape.image_len(), shape.n());
+        Self { name, description, map, input: Some(input), parameters }
+    }
+
     /// `(out, in)`.
     fn features(&self) -> (usize, usize) {
-        let [out_features, in_features, ..] = self.parameters[0].shape().dims();
-        (out_features, in_features)
+        let shape = self.parameters[0].shape();
+        (shape.n(), shape.image_len())
     }
 }
 
@@ -98,8 +115,7 @@ impl<T: NetScalar> Layer<T> for Affine<T> {
     }
 
     fn describe(&self) -> String {
-        let (out_features, in_features) = self.features();
-        format!("affine {in_features} -> {out_features}")
+        self.description.clone()
     }
 
     fn fuses(&self, tail: Tail) -> bool {
@@ -112,6 +128,9 @@ impl<T: NetScalar> Layer<T> for Affine<T> {
 
     fn output_shape(&self, input: Shape4) -> Result<Shape4, NetError> {
         let (out_features, expected) = self.features();
+        if let Some(fits) = self.input {
+            check(&self.name, "the input", input, fits.with_n(input.n())?)?;
+        }
         let actual = input.image_len();
         if actual != expected {
             return Err(misfit(&self.name, input, Misfit::Features { actual, expected }));

@@ -4,9 +4,10 @@ use conv::{
     Algorithm, Backward, Conv2d as Convolution, Conv2dPlan, Epilogue, Options, PackedWeights,
     Update,
 };
-use im2col::Window;
+use im2col::{Padding, Window};
 use tensor4::{Shape4, Tensor4, View4, ViewMut4};
 
+use super::affine::Affine;
 use crate::layer::{check, misfit};
 use crate::{
     Gradient, Init, Layer, LayerSpec, Misfit, Mode, NetError, NetScalar, Parameter, Reads, Seeds,
@@ -109,8 +110,35 @@ impl<T: NetScalar> LayerSpec<T> for Conv2dSpec {
             Parameter::new(format!("{name}.weight"), weight, 4),
             Parameter::new(format!("{name}.bias"), bias, 1),
         ];
+        if self.algorithm == Algorithm::Auto && sees_all_at_once(plan.desc()) {
+            // As a convolution it would be a matrix product that does not know it: each weight serves
+            // every image once.
+            let input = input.with_n(1)?;
+            return Ok(Box::new(Affine::new(name, describe(plan.desc()), input, parameters)));
+        }
         Ok(Box::new(Conv2d { name, plan, parameters }))
     }
+}
+
+/// Whether the window is the whole image, without padding: an affine map of its pixels.
+fn sees_all_at_once(conv: &Convolution) -> bool {
+    let Convolution { in_h, in_w, window, groups, .. } = *conv;
+    groups == 1
+        && window.padding == Padding::default()
+        && (window.kernel_h, window.kernel_w) == (in_h, in_w)
+}
+
+fn describe(conv: &Convolution) -> String {
+    let Convolution { out_channels, window, groups, .. } = *conv;
+    let Window { kernel_h, kernel_w, stride_h, stride_w, .. } = window;
+    let mut text = format!("conv {kernel_h}x{kernel_w}, {out_channels} filters");
+    if (stride_h, stride_w) != (1, 1) {
+        text += &format!(", stride {stride_h}x{stride_w}");
+    }
+    if groups != 1 {
+        text += &format!(", {groups} groups");
+    }
+    text
 }
 
 #[derive(Debug)]
@@ -127,16 +155,7 @@ impl<T: NetScalar> Layer<T> for Conv2d<T> {
     }
 
     fn describe(&self) -> String {
-        let Convolution { out_channels, window, groups, .. } = *self.plan.desc();
-        let Window { kernel_h, kernel_w, stride_h, stride_w, .. } = window;
-        let mut text = format!("conv {kernel_h}x{kernel_w}, {out_channels} filters");
-        if (stride_h, stride_w) != (1, 1) {
-            text += &format!(", stride {stride_h}x{stride_w}");
-        }
-        if groups != 1 {
-            text += &format!(", {groups} groups");
-        }
-        text
+        describe(self.plan.desc())
     }
 
     fn output_shape(&self, input: Shape4) -> Result<Shape4, NetError> {
