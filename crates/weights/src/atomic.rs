@@ -38,7 +38,7 @@ pub fn write(path: impl AsRef<Path>, bytes: &[u8]) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// Those of `contents`, and as [`write`].
+/// Those of `contents`, and as [`write()`].
 pub fn write_with<E: From<io::Error>>(
     path: impl AsRef<Path>,
     contents: impl FnOnce(&mut dyn Write) -> Result<(), E>,

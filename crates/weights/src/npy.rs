@@ -173,22 +173,22 @@ pub fn write(to: &mut impl Write, tensor: TensorParts<'_>) -> Result<(), Weights
     crate::write_values(to, values).map_err(crate::output_failed)
 }
 
-/// As [`write`], into memory.
+/// As [`write()`], into memory.
 ///
 /// # Errors
 ///
-/// As [`write`].
+/// As [`write()`].
 pub fn to_bytes(tensor: TensorParts<'_>) -> Result<Vec<u8>, WeightsError> {
     let mut bytes = Vec::new();
     write(&mut bytes, tensor)?;
     Ok(bytes)
 }
 
-/// As [`write`], into a file, which is replaced [as a whole](crate::atomic).
+/// As [`write()`], into a file, which is replaced [as a whole](crate::atomic).
 ///
 /// # Errors
 ///
-/// As [`write`]; those of the system name the file.
+/// As [`write()`]; those of the system name the file.
 pub fn save(path: impl AsRef<Path>, tensor: TensorParts<'_>) -> Result<(), WeightsError> {
     crate::save(path.as_ref(), |mut file| write(&mut file, tensor))
 }

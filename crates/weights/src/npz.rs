@@ -208,11 +208,11 @@ pub fn write<'a>(
     to.write_all(&directory).map_err(crate::output_failed)
 }
 
-/// As [`write`], into memory.
+/// As [`write()`], into memory.
 ///
 /// # Errors
 ///
-/// As [`write`].
+/// As [`write()`].
 pub fn to_bytes<'a>(
     tensors: impl IntoIterator<Item = TensorParts<'a>>,
 ) -> Result<Vec<u8>, WeightsError> {
@@ -221,11 +221,11 @@ pub fn to_bytes<'a>(
     Ok(bytes)
 }
 
-/// As [`write`], into a file, which is replaced [as a whole](crate::atomic).
+/// As [`write()`], into a file, which is replaced [as a whole](crate::atomic).
 ///
 /// # Errors
 ///
-/// As [`write`]; those of the system name the file.
+/// As [`write()`]; those of the system name the file.
 pub fn save<'a>(
     path: impl AsRef<Path>,
     tensors: impl IntoIterator<Item = TensorParts<'a>>,

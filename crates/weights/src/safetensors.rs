@@ -340,11 +340,11 @@ pub fn write<'a>(
     write().map_err(crate::output_failed)
 }
 
-/// As [`write`], into memory.
+/// As [`write()`], into memory.
 ///
 /// # Errors
 ///
-/// As [`write`].
+/// As [`write()`].
 pub fn to_bytes<'a>(
     tensors: impl IntoIterator<Item = TensorParts<'a>>,
     texts: impl IntoIterator<Item = (&'a str, &'a str)>,
@@ -354,11 +354,11 @@ pub fn to_bytes<'a>(
     Ok(bytes)
 }
 
-/// As [`write`], into a file, which is replaced [as a whole](crate::atomic).
+/// As [`write()`], into a file, which is replaced [as a whole](crate::atomic).
 ///
 /// # Errors
 ///
-/// As [`write`]; those of the system name the file.
+/// As [`write()`]; those of the system name the file.
 pub fn save<'a>(
     path: impl AsRef<Path>,
     tensors: impl IntoIterator<Item = TensorParts<'a>>,
