@@ -49,10 +49,7 @@ pub fn write_with<E: From<io::Error>>(
         contents(&mut device)?;
         return Ok(device.flush()?);
     }
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(&path);
     let name = path.file_name().ok_or(io::Error::from(io::ErrorKind::InvalidInput))?;
     let (part, file) = Part::create(folder, name)?;
     let mut file = BufWriter::with_capacity(1 << 16, file);
@@ -74,10 +71,7 @@ pub fn write_with<E: From<io::Error>>(
 /// What the system refuses; the file is there as before.
 pub fn keep_as(path: impl AsRef<Path>, second: impl AsRef<Path>) -> io::Result<()> {
     let (path, second) = (path.as_ref(), target(second.as_ref())?);
-    let folder = match second.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(&second);
     let part = Part::new(folder, second.file_name().ok_or(io::ErrorKind::InvalidInput)?);
     // Of a link the target, or the second name would follow the first.
     match fs::hard_link(target(path)?, &part.path) {
@@ -214,6 +208,14 @@ fn target(path: &Path) -> io::Result<PathBuf> {
         }
     }
     Err(io::Error::other(format!("more than {MAX_LINKS} symbolic links lead from one to the next")))
+}
+
+/// The folder that a file is in.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
 }
 
 /// Brings the names in a folder to the disk, where the system can do that.

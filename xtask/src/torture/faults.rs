@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::Outcome;
-use super::program::{Program, run, said, strays, tensors, typed};
+use super::program::{PREVIOUS_STATE, Program, STATE, run, said, strays, tensors, text, typed};
 
 type Trial = fn(&Program) -> Result<Outcome, String>;
 
@@ -36,7 +36,7 @@ impl Run {
 
     fn make_in(program: &Program, folder: &Path) -> Result<Self, String> {
         program.succeed(&Program::train(text(folder), "2"))?;
-        let state = tensors(&folder.join("state.safetensors")).ok_or("the run has no state")?;
+        let state = tensors(&folder.join(STATE)).ok_or("the run has no state")?;
         Ok(Self { folder: folder.to_owned(), state })
     }
 
@@ -46,8 +46,8 @@ impl Run {
 
     /// Whether the checkpoint of the two epochs is there still, and no temporary file.
     fn is_intact(&self) -> Result<(), String> {
-        let states = ["state.safetensors", "state.previous.safetensors"];
-        let mut states = states.iter().filter_map(|name| tensors(&self.folder.join(name)));
+        let mut states =
+            [STATE, PREVIOUS_STATE].iter().filter_map(|name| tensors(&self.folder.join(name)));
         if !states.any(|state| state == self.state) {
             return Err("the checkpoint is lost".to_owned());
         }
@@ -61,10 +61,16 @@ impl Run {
     fn goes_on(&self, program: &Program) -> Result<(), String> {
         program.succeed(&Program::resume(self.out(), "3"))
     }
-}
 
-fn text(path: &Path) -> &str {
-    path.to_str().expect("a temporary folder in UTF-8")
+    /// Whether a third epoch has followed the two, and nothing else lies about.
+    fn newer(&self) -> Result<(), String> {
+        let state = tensors(&self.folder.join(STATE));
+        match &strays(&self.folder)[..] {
+            [] if state.is_some_and(|state| state != self.state) => Ok(()),
+            [] => Err("there is no newer state".to_owned()),
+            left => Err(format!("temporary files are left: {left:?}")),
+        }
+    }
 }
 
 /// A shell that sets something up and becomes the program.
@@ -89,7 +95,7 @@ fn straight(program: &Program) -> Result<Outcome, String> {
     program.succeed(&Program::train(text(&one), "3"))?;
     let mut child = program.command(&Program::train(text(&other), "3")).spawn();
     let child = child.as_mut().map_err(|error| error.to_string())?;
-    while !other.join("state.safetensors").exists() {
+    while !other.join(STATE).exists() {
         if child.try_wait().map_err(|error| error.to_string())?.is_some() {
             return Err("it ended without a state".to_owned());
         }
@@ -102,7 +108,7 @@ fn straight(program: &Program) -> Result<Outcome, String> {
             return Err(format!("{name} differs"));
         }
     }
-    match tensors(&one.join("state.safetensors")) == tensors(&other.join("state.safetensors")) {
+    match tensors(&one.join(STATE)) == tensors(&other.join(STATE)) {
         true => Ok(Outcome::Held("weights, moments and steps.csv are the same bytes".to_owned())),
         false => Err("the states differ".to_owned()),
     }
@@ -213,18 +219,6 @@ fn file_size_killed(program: &Program) -> Result<Outcome, String> {
     run_folder.newer().map(|()| Outcome::Held(format!("{}; the run goes on", output.status)))
 }
 
-impl Run {
-    /// Whether a third epoch has followed the two, and nothing else lies about.
-    fn newer(&self) -> Result<(), String> {
-        let state = tensors(&self.folder.join("state.safetensors"));
-        match &strays(&self.folder)[..] {
-            [] if state.is_some_and(|state| state != self.state) => Ok(()),
-            [] => Err("there is no newer state".to_owned()),
-            left => Err(format!("temporary files are left: {left:?}")),
-        }
-    }
-}
-
 /// More threads than the machine has cores: the same weights.
 fn many_threads(program: &Program) -> Result<Outcome, String> {
     let run_folder = Run::make(program, "few-threads")?;
@@ -232,7 +226,7 @@ fn many_threads(program: &Program) -> Result<Outcome, String> {
     let mut args = Program::train(text(&many), "2");
     args.extend(["--threads", "64"]);
     program.succeed(&args)?;
-    match tensors(&many.join("state.safetensors")) == Some(run_folder.state) {
+    match tensors(&many.join(STATE)) == Some(run_folder.state) {
         true => Ok(Outcome::Held("the same bytes".to_owned())),
         false => Err("the states differ".to_owned()),
     }

@@ -1,12 +1,12 @@
 //! Trainings that are killed at any moment, and gone on with.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Outcome;
-use super::program::{Program, strays, tensors};
+use super::program::{PREVIOUS_STATE, Program, STATE, strays, tensors, text};
 
 /// Epochs of a training that is killed.
 const EPOCHS: usize = 6;
@@ -34,7 +34,7 @@ pub(super) fn run(program: &Program, kills: u32, seed: u64) -> Result<Outcome, S
     }
     let Killed { all, writing, previous, stray } = killed;
     Ok(Outcome::Held(format!(
-        "{all} kills in {round} trainings, {writing} of them while a file was written; {previous} \
+        "{all} kills (trainings begun: {round}), {writing} of them while a file was written; {previous} \
          times the checkpoint before the newest was needed, {stray} times a temporary file was left"
     )))
 }
@@ -61,7 +61,7 @@ impl Reference {
         let mut states = Vec::new();
         for epochs in 1..=EPOCHS {
             let folder = program.scratch().join(format!("straight-{epochs}"));
-            let out = text(&folder)?;
+            let out = text(&folder);
             program.succeed(&Program::train(out, &epochs.to_string()))?;
             let state = tensors(&folder.join(STATE));
             states.push(state.ok_or_else(|| format!("{out} has no state"))?);
@@ -81,7 +81,6 @@ impl Reference {
     }
 }
 
-const STATE: &str = "state.safetensors";
 const WEIGHTS: &str = "model.safetensors";
 
 /// One training, killed until it is done or there are kills enough.
@@ -93,7 +92,7 @@ fn training(
     killed: &mut Killed,
     random: &mut Random,
 ) -> Result<(), String> {
-    let (out, epochs) = (text(folder)?, EPOCHS.to_string());
+    let (out, epochs) = (text(folder), EPOCHS.to_string());
     let mut done = 0;
     while done < EPOCHS {
         let args = match done {
@@ -142,7 +141,7 @@ fn after_kill(
     }
     let mut found = reference.epochs(&folder.join(STATE));
     if found.is_none() {
-        found = previous(folder).and_then(|path| reference.epochs(&path));
+        found = reference.epochs(&folder.join(PREVIOUS_STATE));
         killed.previous += u32::from(found.is_some());
     }
     match found {
@@ -185,20 +184,6 @@ fn attempt(
     killed.all += 1;
     killed.writing += u32::from(met);
     Ok(true)
-}
-
-/// The checkpoint before the newest.
-fn previous(folder: &Path) -> Option<PathBuf> {
-    let entries = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
-    let mut states = entries.filter(|path| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.starts_with("state.") && name.ends_with(".safetensors") && name != STATE
-    });
-    states.next()
-}
-
-fn text(path: &Path) -> Result<&str, String> {
-    path.to_str().ok_or_else(|| format!("{} is no UTF-8", path.display()))
 }
 
 /// SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).

@@ -26,6 +26,12 @@ impl Program {
         let path = executable(&messages).ok_or("cargo does not say where the program is")?;
         let scratch =
             std::env::temp_dir().join(format!("colonnade-torture-{}", std::process::id()));
+        if scratch.to_str().is_none() {
+            return Err(format!(
+                "{} is no UTF-8; set TMPDIR to a folder that is",
+                scratch.display()
+            ));
+        }
         fs::create_dir(&scratch).map_err(|error| format!("{}: {error}", scratch.display()))?;
         Ok(Self { path: path.into(), scratch })
     }
@@ -68,6 +74,16 @@ impl Program {
         }
     }
 }
+
+/// A path within the scratch folder, as an argument.
+pub(super) fn text(path: &Path) -> &str {
+    path.to_str().expect("the scratch folder is UTF-8, and so is what is made in it")
+}
+
+/// The newest state in a run folder.
+pub(super) const STATE: &str = "state.safetensors";
+/// The state before it.
+pub(super) const PREVIOUS_STATE: &str = "state.previous.safetensors";
 
 /// Runs a command to its end.
 pub(super) fn run(command: &mut Command) -> Result<Output, String> {
