@@ -250,7 +250,7 @@ impl Timer {
             direction: case.direction(),
             algorithm: algorithm.name(),
             threads: self.threads,
-            outcome: self.pool.install(|| self.measure(case, algorithm)),
+            outcome: self.pool.install(|| conv::awake(|| self.measure(case, algorithm))),
         }
     }
 
@@ -263,7 +263,7 @@ impl Timer {
         let gflops = operations / median.as_secs_f64() / 1e9;
         Ok(Measured {
             chosen: match case.direction() {
-                Direction::Forward => checked.plan.algorithm().name(),
+                Direction::Forward => checked.plan.algorithm_of(case.layer().n).name(),
                 Direction::BackwardData => checked.plan.backward_data_algorithm().name(),
                 Direction::BackwardWeights => checked.plan.backward_weights_algorithm().name(),
             },

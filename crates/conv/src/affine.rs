@@ -25,6 +25,8 @@ const MANY_IMAGES: usize = 32;
 const WORTH_A_TASK: usize = 1 << 16;
 /// Elements between the rows of a strip, so that they don't share the same lines of the cache.
 const DATA_GAP: usize = 16;
+/// Elements whose copy is worth a task.
+const COPY_LEN: usize = 1 << 14;
 /// Up to so many images each goes by itself: the lanes of a register would stay empty.
 const FEW_IMAGES: usize = 3;
 
@@ -199,11 +201,13 @@ impl Affine {
                 let (w, cols) = (&w[first..], cols.min(inputs - first));
                 kernels.data(Data { w, inputs, dy, outputs, dx, cols, row });
             });
-        for (image, dx) in dx.chunks_exact_mut(inputs).enumerate() {
+        let strips = &*strips;
+        let least = COPY_LEN.div_ceil(inputs);
+        dx.par_chunks_exact_mut(inputs).with_min_len(least).enumerate().for_each(|(image, dx)| {
             for (dx, strip) in dx.chunks_mut(cols).zip(strips.chunks_exact(images * row)) {
                 dx.copy_from_slice(&strip[image * row..][..dx.len()]);
             }
-        }
+        });
     }
 
     /// As [`backward_data`](Self::backward_data), on any instruction set and without scratch memory.

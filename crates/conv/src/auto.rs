@@ -96,6 +96,19 @@ fn auto(
     (Algorithm::Direct, "no other algorithm is better")
 }
 
+/// So many images or fewer have too few tiles to fill the registers of Winograd's algorithm, which `Auto` has
+/// chosen, and are summed directly; 0 if one has enough.
+pub(crate) fn few_images(plan: &Conv2dPlan) -> usize {
+    let Options { algorithm, max_workspace_bytes, .. } = plan.options();
+    let (g, lanes) = (plan.group_geometry(), plan.kernels::<f32>().lanes);
+    let free = algorithm == Algorithm::Auto && max_workspace_bytes.is_none();
+    let Some(form) = plan.winograd_form().filter(|_| free && direct::fits(g)) else { return 0 };
+    let gain = winograd::gain(g, form, plan.desc().out_channels / plan.desc().groups);
+    let tiles = winograd::tiles(g, form);
+    let filled = |n: usize| (n * tiles) as f64 / (n * tiles).next_multiple_of(lanes) as f64;
+    (1..lanes).take_while(|&n| n * tiles < lanes && gain * filled(n) < 1.0).last().unwrap_or(0)
+}
+
 /// Whether Winograd's algorithm computes the gradient by the weights faster than the direct sum.
 pub(crate) fn winograd_gradient(plan: &Conv2dPlan) -> bool {
     let group_oc = plan.desc().out_channels / plan.desc().groups;

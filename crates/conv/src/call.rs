@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use tensor4::{Shape4, View4};
 
+use crate::awake::is_awake;
 use crate::kernels::winograd::Form;
 use crate::workspace::Aligned;
 use crate::{Algorithm, ConvScalar, KernelSet};
@@ -28,16 +29,27 @@ pub struct PackedWeights<T> {
     pub(crate) key: PackedKey,
     pub(crate) data: Aligned<T>,
     pub(crate) len: usize,
+    /// For so few images that another algorithm runs them, if there is one.
+    pub(crate) few_data: Aligned<T>,
+    pub(crate) few_len: usize,
 }
 
 impl<T: ConvScalar> PackedWeights<T> {
     /// The memory held, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.len * size_of::<T>()
+        (self.len + self.few_len) * size_of::<T>()
     }
 
-    /// The algorithm that they were packed for.
+    /// The weights of a call, of few images or more.
+    pub(crate) fn serve(&self, few: bool) -> Weights<'_, T> {
+        Weights::Packed(match self.few_len {
+            len if few && len > 0 => self.few_data.view(len),
+            _ => self.data.view(self.len),
+        })
+    }
+
+    /// The algorithm that they were packed for; see [`Conv2dPlan::algorithm_of`](crate::Conv2dPlan::algorithm_of).
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         self.key.algorithm
@@ -100,6 +112,8 @@ pub(crate) struct Call<'a, T> {
     pub(crate) epilogue: Epilogue,
     /// Whether the output is pooled.
     pub(crate) pool: bool,
+    /// Whether this is part of a batch so small that another algorithm runs it.
+    pub(crate) few: bool,
 }
 
 impl<T: ConvScalar> Call<'_, T> {
@@ -140,11 +154,19 @@ pub(crate) fn keep_threads_busy(tasks: usize) -> bool {
 
 /// Multiply-adds that one thread has done before another would be awake to help.
 const SMALL: u64 = 1 << 22;
+/// And before another that is awake has taken its share.
+const SMALL_AWAKE: u64 = 1 << 18;
 
 /// How many pieces of a call of so many multiply-adds a thread takes at least: all of them, if the
 /// call is small.
 pub(crate) fn least_pieces(multiply_adds: u64) -> usize {
     if multiply_adds < SMALL { usize::MAX / 4 } else { 1 }
+}
+
+/// As [`least_pieces`], where a piece reads nothing that another thread has written within the call.
+pub(crate) fn least_pieces_awake(multiply_adds: u64) -> usize {
+    let small = if is_awake() { SMALL_AWAKE } else { SMALL };
+    if multiply_adds < small { usize::MAX / 4 } else { 1 }
 }
 
 /// `max(y, 0)` of every element; NaN stays NaN.

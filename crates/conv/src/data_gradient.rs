@@ -50,7 +50,8 @@ pub(crate) fn run<T: ConvScalar>(
     let weights = Weights::Plain(w.data());
     let convolve = |phase, x, y: &mut [T], workspace: &mut Workspace<T>| {
         let plan = plan.phase(phases.at(phase), asked).expect(PLANNED);
-        let call = Call { x, weights, bias: None, epilogue: Epilogue::None, pool: false };
+        let call =
+            Call { x, weights, bias: None, epilogue: Epilogue::None, pool: false, few: false };
         plan.run_vectorised(&call, Out::new(y), workspace);
     };
     let (n, dx_image_len) = (dx.shape().n(), dx.shape().image_len());
@@ -88,7 +89,8 @@ pub(crate) fn run_all_phases<T: ConvScalar>(
 ) {
     let plan = plan.all_phases().expect("the plan has made sure of it");
     let weights = Weights::Plain(w.data());
-    let call = Call { x: dy, weights, bias: None, epilogue: Epilogue::None, pool: false };
+    let call =
+        Call { x: dy, weights, bias: None, epilogue: Epilogue::None, pool: false, few: false };
     plan.run_vectorised(&call, Out::new(dx.into_data()), workspace);
 }
 

@@ -17,7 +17,7 @@ use std::ops::Range;
 use im2col::{ConvGeometry, Padding};
 use rayon::prelude::*;
 
-use crate::call::{Call, keep_threads_busy, least_pieces};
+use crate::call::{Call, keep_threads_busy, least_pieces_awake};
 use crate::filters::Filters;
 use crate::kernels::{Area, Kernels, Pick, Pool};
 use crate::out::Out;
@@ -251,7 +251,7 @@ pub(crate) fn forward<T: ConvScalar>(
     let plane_len = layout.out_plane_len(call.pool);
     // Blocks of a group that one task computes: all of them where there are many images, because
     // each task pads its rows anew.
-    let least = least_pieces(plan.multiply_adds(n));
+    let least = least_pieces_awake(plan.multiply_adds(n));
     let blocks = if least > n || keep_threads_busy(n) {
         layout.blocks
     } else {

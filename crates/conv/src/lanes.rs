@@ -16,7 +16,7 @@ use std::ops::Range;
 
 use im2col::{ConvGeometry, Padding};
 
-use crate::call::{Call, keep_threads_busy, least_pieces};
+use crate::call::{Call, keep_threads_busy, least_pieces_awake};
 use crate::filters::Filters;
 use crate::kernels::lanes::{Lanes, MARGIN, MAX_COLS, Plane, Rows, Taps};
 use crate::kernels::{Kernels, Pool};
@@ -287,7 +287,7 @@ pub(crate) fn forward<T: ConvScalar>(
     let groups = out.len() / group_len;
     // Blocks of a group that one task computes: all of them where there are many groups, because each
     // task copies its rows anew.
-    let small = least_pieces(plan.multiply_adds(call.x.shape().n()));
+    let small = least_pieces_awake(plan.multiply_adds(call.x.shape().n()));
     let blocks = if small > groups || keep_threads_busy(groups) {
         layout.blocks
     } else {

@@ -45,6 +45,7 @@
 
 mod affine;
 mod auto;
+mod awake;
 mod backward;
 mod call;
 mod data_gradient;
@@ -60,6 +61,7 @@ mod out;
 mod plan;
 mod pool;
 mod pool_grad;
+mod pooled_grad;
 mod reading;
 mod run;
 mod scalar;
@@ -69,6 +71,7 @@ mod winograd;
 mod workspace;
 
 pub use affine::Affine;
+pub use awake::awake;
 pub use backward::Backward;
 pub use call::{Epilogue, PackedWeights};
 pub use desc::{Algorithm, Conv2d, Numerics, Options, Update};
@@ -80,5 +83,6 @@ pub use kernels::pairs::{PairShares, PairSums};
 #[doc(hidden)]
 pub use kernels::{FmaBurst, fma_burst};
 pub use plan::Conv2dPlan;
+pub use pooled_grad::PooledGradients;
 pub use scalar::ConvScalar;
 pub use workspace::Workspace;

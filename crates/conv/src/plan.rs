@@ -37,6 +37,8 @@ pub struct Conv2dPlan {
     kernels: KernelSet,
     algorithm: Algorithm,
     reason: &'static str,
+    /// So many images or fewer run directly instead.
+    few_images: usize,
     /// How the weights are read, if from the last to the first.
     mirrored: Option<Mirrored>,
     /// The phases of the output, if it computes several together.
@@ -80,6 +82,7 @@ impl Conv2dPlan {
             kernels,
             algorithm,
             reason,
+            few_images: 0,
             mirrored: None,
             interleaved: None,
             data_gradient: DataGradient::Naive,
@@ -90,7 +93,8 @@ impl Conv2dPlan {
             Some(max) => plan.within(max)?,
             None => plan,
         };
-        Ok(Self { data_gradient: plan.choose_data_gradient(), ..plan })
+        let few_images = auto::few_images(&plan);
+        Ok(Self { few_images, data_gradient: plan.choose_data_gradient(), ..plan })
     }
 
     /// What is convolved.
@@ -111,6 +115,14 @@ impl Conv2dPlan {
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
+    }
+
+    /// As [`algorithm`](Self::algorithm), for a batch of `n` images: of some small images,
+    /// [`Winograd`](Algorithm::Winograd), chosen by [`Auto`](Algorithm::Auto), could not fill its registers, and
+    /// they run [`Direct`](Algorithm::Direct). So an image alone may be rounded otherwise than within a batch.
+    #[must_use]
+    pub fn algorithm_of(&self, n: usize) -> Algorithm {
+        if self.is_few(n) { Algorithm::Direct } else { self.algorithm }
     }
 
     /// The algorithm that runs forward for an element type.
@@ -228,7 +240,9 @@ impl Conv2dPlan {
     ) -> Result<(), ConvError> {
         let shape = self.check_forward(x, w, bias)?;
         check(FORWARD, "the output", y.shape(), shape)?;
-        let call = Call { x, weights: Weights::Plain(w.data()), bias, epilogue, pool: false };
+        let few = self.is_few(x.shape().n());
+        let weights = Weights::Plain(w.data());
+        let call = Call { x, weights, bias, epilogue, pool: false, few };
         self.run_forward(&call, y, workspace);
         Ok(())
     }
@@ -244,30 +258,40 @@ impl Conv2dPlan {
         w: View4<'_, T>,
     ) -> Result<PackedWeights<T>, ConvError> {
         check("conv2d pack_weights", "the weight", w.shape(), self.weight_shape)?;
-        let (kernels, key) = (self.kernels(), self.packed_key::<T>());
-        let mut data = Aligned::new();
-        let len = match key.algorithm {
+        let key = self.packed_key::<T>();
+        let (data, len) = self.packed(key.algorithm, w.data());
+        let (few_data, few_len) = match key.algorithm {
+            Algorithm::Winograd if self.few_images > 0 => self.packed(Algorithm::Direct, w.data()),
+            _ => (Aligned::new(), 0),
+        };
+        Ok(PackedWeights { key, data, len, few_data, few_len })
+    }
+
+    /// Weights in the form that an algorithm reads, and their length.
+    fn packed<T: ConvScalar>(&self, algorithm: Algorithm, w: &[T]) -> (Aligned<T>, usize) {
+        let (kernels, mut data) = (self.kernels(), Aligned::new());
+        let len = match algorithm {
             Algorithm::Direct => direct::packed_len(self, kernels),
             Algorithm::Winograd => winograd::packed_len(self, kernels),
             Algorithm::Depthwise => lanes::packed_len(self, kernels),
             Algorithm::Im2colGemm => im2col_gemm::packed_len::<T>(self),
-            _ => w.data().len(),
+            _ => w.len(),
         };
         let packed = data.get(len);
-        match key.algorithm {
+        match algorithm {
             // Of no channels there is nothing to pack.
             _ if len == 0 => {}
-            Algorithm::Direct => direct::pack(self, kernels, w.data(), packed),
+            Algorithm::Direct => direct::pack(self, kernels, w, packed),
             Algorithm::Winograd => {
                 let mut workspace = Workspace::new();
                 let scratch = workspace.prepare(winograd::pack_scratch_len(self, kernels), 0);
-                winograd::pack(self, kernels, w.data(), packed, scratch.columns);
+                winograd::pack(self, kernels, w, packed, scratch.columns);
             }
-            Algorithm::Depthwise => lanes::pack(self, kernels, w.data(), packed),
-            Algorithm::Im2colGemm => im2col_gemm::pack(self, w.data(), packed),
-            _ => packed.copy_from_slice(w.data()),
+            Algorithm::Depthwise => lanes::pack(self, kernels, w, packed),
+            Algorithm::Im2colGemm => im2col_gemm::pack(self, w, packed),
+            _ => packed.copy_from_slice(w),
         }
-        Ok(PackedWeights { key, data, len })
+        (data, len)
     }
 
     /// As [`forward_fused_into`](Self::forward_fused_into), with weights that were packed for this
@@ -288,10 +312,16 @@ impl Conv2dPlan {
     ) -> Result<(), ConvError> {
         let shape = self.check_packed(x, w, bias)?;
         check(FORWARD, "the output", y.shape(), shape)?;
-        let weights = Weights::Packed(w.data.view(w.len));
-        let call = Call { x, weights, bias, epilogue, pool: false };
+        let few = self.is_few(x.shape().n());
+        let weights = w.serve(few);
+        let call = Call { x, weights, bias, epilogue, pool: false, few };
         self.run_forward(&call, y, workspace);
         Ok(())
+    }
+
+    /// Whether so few images run directly, while more of them would not.
+    pub(crate) fn is_few(&self, n: usize) -> bool {
+        (1..=self.few_images).contains(&n)
     }
 
     fn packed_key<T: ConvScalar>(&self) -> PackedKey {
@@ -400,7 +430,7 @@ impl Conv2dPlan {
         T::kernels(self.kernels).expect("the plan was made for a set that this CPU has")
     }
 
-    fn check_bias(
+    pub(crate) fn check_bias(
         &self,
         operation: &'static str,
         what: &'static str,

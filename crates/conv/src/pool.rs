@@ -62,8 +62,8 @@ impl Conv2dPlan {
         workspace: &mut Workspace<T>,
     ) -> Result<(), ConvError> {
         self.check_forward(x, w, bias)?;
-        let weights = Weights::Plain(w.data());
-        let call = Call { x, weights, bias, epilogue: Epilogue::Relu, pool: true };
+        let (weights, few) = (Weights::Plain(w.data()), self.is_few(x.shape().n()));
+        let call = Call { x, weights, bias, epilogue: Epilogue::Relu, pool: true, few };
         self.relu_pool(&call, y, argmax, workspace)
     }
 
@@ -84,8 +84,9 @@ impl Conv2dPlan {
         workspace: &mut Workspace<T>,
     ) -> Result<(), ConvError> {
         self.check_packed(x, w, bias)?;
-        let weights = Weights::Packed(w.data.view(w.len));
-        let call = Call { x, weights, bias, epilogue: Epilogue::Relu, pool: true };
+        let few = self.is_few(x.shape().n());
+        let weights = w.serve(few);
+        let call = Call { x, weights, bias, epilogue: Epilogue::Relu, pool: true, few };
         self.relu_pool(&call, y, argmax, workspace)
     }
 

@@ -42,6 +42,7 @@ impl Conv2dPlan {
     ) {
         let kernels = self.kernels();
         match self.algorithm() {
+            _ if call.few => direct::forward(self, kernels, call, out, workspace),
             Algorithm::Winograd => winograd::forward(self, kernels, call, out, workspace),
             Algorithm::Depthwise => lanes::forward(self, kernels, call, out, workspace),
             _ => direct::forward(self, kernels, call, out, workspace),

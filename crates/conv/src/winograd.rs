@@ -20,18 +20,19 @@ mod tiles;
 mod weights;
 
 use std::array::from_fn;
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use im2col::ConvGeometry;
 use rayon::prelude::*;
 
-use crate::call::{Call, Weights, keep_threads_busy, least_pieces};
+use crate::call::{Call, Weights, keep_threads_busy, least_pieces, least_pieces_awake};
 use crate::kernels::Kernels;
 use crate::kernels::winograd::Form;
 use crate::out::{Chunks, Out};
 use crate::workspace::{Columns, Scratch};
 use crate::{Conv2dPlan, ConvScalar, Numerics, Workspace};
-pub(crate) use cost::{cost_of_all_phases, cost_of_phase, gain};
+pub(crate) use cost::{cost_of_all_phases, cost_of_phase, gain, tiles};
 use layout::{Blocking, Layout};
 use tiles::{MAX_TILES, Tiles};
 pub(crate) use weights::{backward_weights, gradient_form, gradient_pays, gradient_workspace_len};
@@ -40,6 +41,8 @@ pub(crate) use weights::{backward_weights, gradient_form, gradient_pays, gradien
 const BLOCK: usize = 48;
 /// Tiles of a block that all threads share.
 const SHARED_BLOCK: usize = 256;
+/// Tiles that each thread transforms for itself.
+const OWN_TILES: usize = 64;
 /// Images that one thread runs together, that their tiles fill registers.
 const MAX_IMAGES: usize = 8;
 /// Blocks of output channels that one task takes: each reads the transformed input once.
@@ -61,11 +64,19 @@ enum Sharing {
     Images(usize),
     /// All threads share a block of so many tiles.
     Steps(usize),
+    /// Each thread computes some output channels of a single image, from so many tiles that it transforms for
+    /// itself: what another has just written is slower to read than small transforms are to compute.
+    Channels(usize),
 }
 
-fn sharing<T: ConvScalar>(layout: &Layout<'_, T>, n: usize) -> Sharing {
+fn sharing<T: ConvScalar>(layout: &Layout<'_, T>, call: &Call<'_, T>, small: bool) -> Sharing {
+    let n = call.x.shape().n();
     let total = n * layout.tiles;
     let threads = rayon::current_num_threads();
+    let packed = matches!(call.weights, Weights::Packed(_));
+    if n == 1 && small && packed && channels_fit(layout) {
+        return Sharing::Channels(total);
+    }
     // What the busiest thread does, if each takes so many images at a time: tenths of the time of a
     // full register of a block, and what a block costs besides.
     let work = |images: usize| {
@@ -80,6 +91,11 @@ fn sharing<T: ConvScalar>(layout: &Layout<'_, T>, n: usize) -> Sharing {
         let blocks = total.div_ceil(SHARED_BLOCK);
         Sharing::Steps(total.div_ceil(blocks).next_multiple_of(layout.width).min(MAX_TILES))
     }
+}
+
+/// Whether each thread can take some output channels of an image, with a transform of its own.
+fn channels_fit<T: ConvScalar>(layout: &Layout<'_, T>) -> bool {
+    layout.groups == 1 && layout.interleaved.is_none() && layout.tiles <= OWN_TILES
 }
 
 /// The memory of a call.
@@ -99,6 +115,7 @@ impl<'a, T: ConvScalar> Memory<'a, T> {
         let tasks = layout.blocks.div_ceil(most);
         let (tiles, task_blocks) = match sharing {
             Sharing::Images(_) => (BLOCK, most),
+            Sharing::Channels(tiles) => (tiles, most),
             Sharing::Steps(tiles) if keep_threads_busy(tasks) => (tiles, most),
             Sharing::Steps(tiles) => (tiles, 1),
         };
@@ -115,7 +132,7 @@ impl<'a, T: ConvScalar> Memory<'a, T> {
     /// Elements of each thread.
     fn own(&self) -> usize {
         let v = match self.sharing {
-            Sharing::Images(_) => self.blocking.v_len(),
+            Sharing::Images(_) | Sharing::Channels(_) => self.blocking.v_len(),
             Sharing::Steps(_) => 0,
         };
         // Rows are copied before there are sums.
@@ -126,7 +143,7 @@ impl<'a, T: ConvScalar> Memory<'a, T> {
     /// Elements that the threads share, beside the weights.
     fn shared(&self) -> usize {
         match self.sharing {
-            Sharing::Images(_) => 0,
+            Sharing::Images(_) | Sharing::Channels(_) => 0,
             Sharing::Steps(_) => self.blocking.v_len(),
         }
     }
@@ -146,7 +163,11 @@ pub(crate) fn workspace_len<T: ConvScalar>(
     let layout = Layout::new(plan, kernels);
     let images = Memory::new(&layout, Sharing::Images(1), false);
     let steps = Memory::new(&layout, Sharing::Steps(SHARED_BLOCK), true);
-    (images.own().max(steps.own()), packed_len(plan, kernels) + steps.shared())
+    let mut own = images.own().max(steps.own());
+    if channels_fit(&layout) {
+        own = own.max(Memory::new(&layout, Sharing::Channels(layout.tiles), false).own());
+    }
+    (own, packed_len(plan, kernels) + steps.shared())
 }
 
 /// Elements that each thread needs to transform weights.
@@ -190,7 +211,9 @@ pub(crate) fn forward<T: ConvScalar>(
     }
     let layout = Layout::new(plan, kernels);
     let n = call.x.shape().n();
-    let sharing = sharing(&layout, n);
+    let operations = plan.multiply_adds(n);
+    let (least, awake) = (least_pieces(operations), least_pieces_awake(operations));
+    let sharing = sharing(&layout, call, awake < least);
     let few = matches!(sharing, Sharing::Steps(tiles) if n * layout.tiles <= tiles);
     let fused = few && matches!(call.weights, Weights::Plain(_));
     let memory = Memory::new(&layout, sharing, fused);
@@ -204,11 +227,11 @@ pub(crate) fn forward<T: ConvScalar>(
         }
         weights => weights,
     };
-    let least = least_pieces(plan.multiply_adds(n));
     let run = Run { layout: &layout, memory: &memory, call, weights, least };
     match sharing {
         Sharing::Images(images) => run.by_images(images, out, columns),
         Sharing::Steps(tiles) => run.by_steps(tiles, n, out, columns, v),
+        Sharing::Channels(tiles) => run.by_channels(tiles, out, columns),
     }
 }
 
@@ -256,10 +279,24 @@ impl<T: ConvScalar> Run<'_, T> {
         scratch: &mut [T],
         y: &mut [Out<'_, T>],
     ) {
+        let first = task * self.memory.task_blocks;
+        let blocks = first..(first + self.memory.task_blocks).min(self.layout.blocks);
+        self.channels(group, self.layout.channels(blocks), tiles, v, scratch, y);
+    }
+
+    /// As [`task`](Self::task): channels of a group, that begin with a block or lie within one.
+    fn channels(
+        &self,
+        group: usize,
+        channels: Range<usize>,
+        tiles: &Tiles,
+        v: &[T],
+        scratch: &mut [T],
+        y: &mut [Out<'_, T>],
+    ) {
         let (layout, memory) = (self.layout, self.memory);
-        let first = task * memory.task_blocks;
-        let blocks = first..(first + memory.task_blocks).min(layout.blocks);
-        let channels = layout.channels(blocks.clone());
+        let (first, within) = (channels.start / layout.width, channels.start % layout.width);
+        let blocks = first..channels.end.div_ceil(layout.width);
         let (own_u, rest) = scratch.split_at_mut(memory.u_len());
         let (m, temp) = rest.split_at_mut(memory.blocking.m_len());
         let before = group * layout.group_oc + channels.start;
@@ -271,7 +308,8 @@ impl<T: ConvScalar> Run<'_, T> {
                     Weights::Packed(u) => {
                         let block = group * layout.blocks + first;
                         let row = block * layout.interleaved_phases() + phases.start;
-                        (&u[row * layout.u_len() + chunk * layout.u_chunk()..], layout.u_len())
+                        let chunk = chunk * layout.u_chunk();
+                        (&u[row * layout.u_len() + chunk + within..], layout.u_len())
                     }
                     Weights::Plain(w) => {
                         let us = own_u.chunks_exact_mut(phases.len() * layout.u_chunk());
@@ -312,6 +350,31 @@ impl<T: ConvScalar> Run<'_, T> {
                             self.task((group, task), &tiles, v, scratch, &mut planes);
                         }
                     }
+                }
+            });
+        });
+    }
+
+    fn by_channels(&self, tiles: usize, out: Out<'_, T>, scratch: Columns<'_, T>) {
+        /// Rows of the product: whole tiles of sums.
+        const ROWS: usize = 8;
+        let (layout, blocking) = (self.layout, &self.memory.blocking);
+        let share = layout.group_oc.div_ceil(rayon::current_num_threads()).next_multiple_of(ROWS);
+        let share = if share > layout.width { share.next_multiple_of(layout.width) } else { share };
+        let plane_len = self.plane_len();
+        out.par_chunks(share * plane_len, 1, &|i, out| {
+            scratch.with(|scratch| {
+                let (v, scratch) = scratch.split_at_mut(blocking.v_len());
+                let mut cut = Tiles::new();
+                cut.cut(layout, 0..tiles);
+                for (piece, v) in v.chunks_exact_mut(blocking.v_piece()).enumerate() {
+                    blocking.transform_input(self.call.x, 0, piece, &cut, v, scratch);
+                }
+                let most = share.min(self.memory.task_blocks * layout.width);
+                for (task, out) in out.chunks(most * plane_len).enumerate() {
+                    let first = i * share + task * most;
+                    let channels = first..first + out.len() / plane_len;
+                    self.channels(0, channels, &cut, v, scratch, &mut [out]);
                 }
             });
         });

@@ -53,11 +53,17 @@ impl<T: ConvScalar> Workspace<T> {
         self.interim = interim;
     }
 
-    /// As [`with_interim`](Self::with_interim), for gradients by outputs of which a ReLU has left some.
-    pub(crate) fn with_masked(&mut self, len: usize, f: impl FnOnce(&mut [T], &mut Self)) {
+    /// As [`with_interim`](Self::with_interim), for gradients by outputs of which a ReLU or a pool has left
+    /// some.
+    pub(crate) fn with_masked<R>(
+        &mut self,
+        len: usize,
+        f: impl FnOnce(&mut [T], &mut Self) -> R,
+    ) -> R {
         let mut masked = std::mem::replace(&mut self.masked, Aligned::new());
-        f(masked.get(len), self);
+        let result = f(masked.get(len), self);
         self.masked = masked;
+        result
     }
 
     /// Scratch for one call: a buffer of `columns` elements for each thread of the current pool,

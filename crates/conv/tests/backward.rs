@@ -3,14 +3,15 @@
 mod common;
 
 use common::{
-    Case, Inputs, Outputs, all_options, bits, large_cases, on_every_set, plans, run, try_options,
+    Case, Inputs, Outputs, all_options, assert_sums, bits, large_cases, on_every_set, plans, run,
+    try_options, weights_slack,
 };
 use conv::{
-    Algorithm, Backward, Conv2d, Conv2dPlan, ConvError, ConvScalar, KernelSet, Options, Update,
-    Workspace,
+    Algorithm, Backward, Conv2d, Conv2dPlan, ConvError, ConvScalar, KernelSet, Options,
+    PooledGradients, Update, Workspace,
 };
 use im2col::Window;
-use rayon::ThreadPoolBuilder;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use tensor4::Tensor4;
 use testkit::tensor;
 
@@ -225,6 +226,73 @@ fn gradients_go_back_to_the_maxima() {
     assert!(ran > 100, "only {ran} had pixels");
 }
 
+/// The gradients by weights and bias straight from those of a pool, and by the naive sum.
+fn assert_pooled<T: ConvScalar>(case: &Case, plan: &Conv2dPlan, three: &ThreadPool) {
+    let Ok(shape) = plan.pooled_shape(case.n) else { return };
+    let (inputs, dy) = (case.inputs::<T>(), tensor::<T>(shape, case.seed ^ 4));
+    let (mut y, mut argmax) = (Tensor4::zeros(shape), vec![0; shape.len()]);
+    let (x, w, bias) = (inputs.x.view(), inputs.w.view(), Some(&inputs.bias[..]));
+    let (out, places, workspace) = (y.view_mut(), Some(&mut argmax[..]), &mut Workspace::new());
+    plan.forward_relu_pool_into(x, w, bias, out, places, workspace).expect("it fits");
+    if let Some(y) = y.data_mut().first_mut() {
+        *y = T::NAN;
+    }
+    let unpooled = Inputs { dy: naive_unpool(plan, &dy, &y, &argmax), ..inputs.clone() };
+    let expected = run(&case.plan(Algorithm::Naive), &unpooled, &mut Workspace::new());
+    let mut out = [Tensor4::full(w.shape(), T::NAN), Tensor4::full(w.shape(), T::NAN)];
+    let mut db = vec![T::NAN; inputs.bias.len()];
+    for update in [Update::Overwrite, Update::Accumulate] {
+        let given = PooledGradients { x, dy: dy.view(), y: y.view(), argmax: &argmax, update };
+        let (dw, to) = (out[0].view_mut(), Some(&mut db[..]));
+        plan.backward_relu_pool_weights_into(&given, dw, to, workspace).expect("it fits");
+        let times = if update == Update::Overwrite { T::ONE } else { T::ONE + T::ONE };
+        let what = format!("{update:?}, {} {case:?}", plan.describe());
+        let terms = case.terms()[2] * weights_slack(plan) * 2;
+        let [dw, expected_db] = [expected.dw.data(), &expected.db[..]]
+            .map(|of| of.iter().map(|&d| d * times).collect::<Vec<_>>());
+        assert_sums(&format!("dw, {what}"), out[0].data(), &dw, terms);
+        assert_sums(&format!("db, {what}"), &db, &expected_db, terms);
+    }
+    // The bytes do not depend on the threads.
+    let update = Update::Overwrite;
+    let given = PooledGradients { x, dy: dy.view(), y: y.view(), argmax: &argmax, update };
+    let [one, other] = &mut out;
+    plan.backward_relu_pool_weights_into(&given, one.view_mut(), None, workspace).expect("it fits");
+    let (to, workspace) = (other.view_mut(), &mut Workspace::new());
+    three
+        .install(|| plan.backward_relu_pool_weights_into(&given, to, None, workspace))
+        .expect("it fits");
+    assert!(one.data() == other.data(), "{} {case:?}", plan.describe());
+}
+
+#[test]
+fn gradients_by_weights_come_straight_from_the_pool() {
+    let three = ThreadPoolBuilder::new().num_threads(3).build().expect("a few threads");
+    on_every_set(40, |_| Some(()), |case, (), plan| assert_pooled::<f32>(case, plan, &three));
+    // Windows of few taps, of which there may be more than fit, with rows up to the widest and beyond.
+    for (n, in_c, side, out_c, window) in [
+        (1, 1, 28, 30, Window::square(5)),
+        (9, 1, 9, 4, Window::square(3)),
+        (3, 3, 12, 5, Window::square(3)),
+        (19, 2, 10, 7, Window::square(4)),
+        (2, 2, 17, 6, Window::square(4).stride(2)),
+        (8, 1, 20, 1, Window::new(4, 8)),
+        (5, 1, 24, 3, Window::new(1, 9)),
+        (4, 32, 8, 8, Window::square(1)),
+        (4, 33, 8, 8, Window::square(1)),
+        (2, 7, 11, 9, Window::new(2, 2).strides(1, 3)),
+        (3, 1, 14, 2, Window::square(3).pad(1)),
+    ] {
+        let case = Case::new(n, Conv2d::new(in_c, side, side + 1, out_c, window));
+        for set in KernelSet::available() {
+            let plan =
+                Conv2dPlan::new(case.conv, Options::default().kernels(set)).expect("it fits");
+            assert_pooled::<f32>(&case, &plan, &three);
+            assert_pooled::<f64>(&case, &plan, &three);
+        }
+    }
+}
+
 #[test]
 fn what_does_not_fit_is_refused() {
     let case = Case::new(2, Conv2d::new(3, 9, 8, 4, Window::square(3).pad(1)));
@@ -256,4 +324,19 @@ fn what_does_not_fit_is_refused() {
     let result = plan.backward_relu_pool_into(y, dy, &places, to.view_mut());
     assert!(matches!(result, Err(ConvError::Shape { .. })), "{result:?}");
     assert_eq!(plan.backward_relu_pool_into(y, y, &places, to.view_mut()), Ok(()));
+
+    let mut straight = |x, dy, argmax, db: Option<&mut [f32]>| {
+        let given = PooledGradients { x, dy, y, argmax, update: Update::Overwrite };
+        plan.backward_relu_pool_weights_into(&given, dw.view_mut(), db, &mut Workspace::new())
+    };
+    let x = inputs.x.view();
+    assert_eq!(straight(x, y, &places, Some(&mut [0.0; 4])), Ok(()));
+    let result = straight(x, y, &places[1..], None);
+    assert!(matches!(result, Err(ConvError::Argmax { .. })), "{result:?}");
+    for (x, of_pool) in [(x, dy), (y, y)] {
+        let result = straight(x, of_pool, &places, None);
+        assert!(matches!(result, Err(ConvError::Shape { .. })), "{result:?}");
+    }
+    let result = straight(x, y, &places, Some(&mut [0.0; 5]));
+    assert!(matches!(result, Err(ConvError::Bias { .. })), "{result:?}");
 }

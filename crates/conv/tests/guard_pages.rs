@@ -14,11 +14,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use common::{
     Case, Inputs, Outputs, assert_outputs, assert_sums, case, on_every_set_of, run, slack,
-    wide_case,
+    weights_slack, wide_case,
 };
 use conv::{
     Affine, Algorithm, Backward, Conv2dPlan, ConvScalar, Epilogue, KernelSet, MaxRow, PairShares,
-    PairSums, Update, Workspace, naive,
+    PairSums, PooledGradients, Update, Workspace, naive,
 };
 use proptest::prelude::*;
 use tensor4::{Shape4, Tensor4, View4, ViewMut4};
@@ -173,6 +173,21 @@ impl<T: ConvScalar + Plain> Operands<T> {
             }
         }
         assert!(*to.data == spread[..], "{what}: the way back through the pool");
+
+        let channels = self.bias.len();
+        let (mut dw, mut db) =
+            (Operand::nan(w.shape, *edge), Guarded::filled(T::NAN, channels, *edge));
+        let (x, dy, y, update) = (x.view(), dy.view(), y.view(), Update::Overwrite);
+        let given = PooledGradients { x, dy, y, argmax: &argmax, update };
+        plan.backward_relu_pool_weights_into(&given, dw.view_mut(), Some(&mut db), workspace)
+            .expect("it fits");
+        let unpooled = View4::new(expected.shape(), &spread).expect("it fits");
+        let (mut dw_expected, mut db_expected) = (Tensor4::zeros(w.shape), vec![T::ZERO; channels]);
+        let (to, db_to) = (dw_expected.view_mut(), Some(&mut db_expected[..]));
+        naive::backward_weights(plan, x, unpooled, to, db_to, update);
+        let terms = 2 * weights_slack(plan) * unpooled.data().len() / channels.max(1);
+        assert_sums(&format!("{what}, dw of a pool"), &dw.data, dw_expected.data(), terms);
+        assert_sums(&format!("{what}, db of a pool"), &db, &db_expected, terms);
     }
 }
 

@@ -8,7 +8,11 @@ use crate::NetScalar;
 /// Calls `f` on a thread of the pool, so that what it hands out goes straight to the others: from outside,
 /// every hand-out would be a message to the pool and a wait for its answer.
 pub(crate) fn in_pool<R: Send>(f: impl FnOnce() -> R + Send) -> R {
-    if rayon::current_thread_index().is_some() { f() } else { rayon::scope(|_| f()) }
+    if rayon::current_thread_index().is_some() {
+        conv::awake(f)
+    } else {
+        rayon::scope(|_| conv::awake(f))
+    }
 }
 
 /// Elements per task: enough that a task costs more than to hand it out.

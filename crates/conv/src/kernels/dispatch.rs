@@ -98,7 +98,8 @@ pub fn vectorised<W: Vectorised>(work: W) -> W::Output {
     vectorised_on(fastest(), work)
 }
 
-fn vectorised_on<W: Vectorised>(set: KernelSet, work: W) -> W::Output {
+/// As [`vectorised`], on a set that this CPU has.
+pub(crate) fn vectorised_on<W: Vectorised>(set: KernelSet, work: W) -> W::Output {
     debug_assert!(set.is_available());
     match set {
         // SAFETY: a set that was detected is one that the CPU has.

@@ -93,19 +93,19 @@ impl<T> Unpool<'_, T> {
 /// The CPU has the instruction set of `V`, and [`Unpool::check`] has passed.
 #[inline(always)]
 pub(crate) unsafe fn unpool<V: Vector>(args: &mut Unpool<'_, V::Elem>) {
-    let (in_w, out_w) = (args.in_w, args.out_w);
-    let planes = args.to.chunks_exact_mut(args.in_h * in_w);
-    for (plane, to) in planes.enumerate() {
-        let (pooled, odd) = to.split_at_mut(2 * args.out_h * in_w);
-        odd.fill(V::Elem::default());
-        for (row, to) in pooled.chunks_exact_mut(2 * in_w).enumerate() {
-            let first = (plane * args.out_h + row) * out_w;
-            debug_assert!(first + out_w <= args.dy.len() && to.len() == 2 * in_w);
-            if in_w > 2 * out_w {
-                for to in to.chunks_exact_mut(in_w) {
-                    to[2 * out_w..].fill(V::Elem::default());
-                }
+    let (in_h, in_w, out_h, out_w) = (args.in_h, args.in_w, args.out_h, args.out_w);
+    let len = args.to.len();
+    for plane in 0..len / (in_h * in_w) {
+        let to = &mut args.to[plane * in_h * in_w..][..in_h * in_w];
+        to[2 * out_h * in_w..].fill(V::Elem::default());
+        if in_w > 2 * out_w {
+            for to in to.chunks_exact_mut(in_w) {
+                to[2 * out_w..].fill(V::Elem::default());
             }
+        }
+        for row in 0..out_h {
+            let (first, top) = ((plane * out_h + row) * out_w, (plane * in_h + 2 * row) * in_w);
+            debug_assert!(first + out_w <= args.dy.len() && top + 2 * in_w <= len);
             let mut col = 0;
             while col < out_w {
                 // The last register begins where it still has all its lanes, if the row fills one.
@@ -120,9 +120,12 @@ pub(crate) unsafe fn unpool<V: Vector>(args: &mut Unpool<'_, V::Elem>) {
                     let dy = dy.where_active(V::load_first(args.y.as_ptr().add(read), count));
                     let tags = V::load_bytes(args.argmax.as_ptr().add(read), count);
                     let place = |tag| dy.where_equal(tags, V::splat(V::Elem::from_usize(tag)));
-                    let to = to.as_mut_ptr().add(2 * at);
-                    store_pairs([place(0), place(1)], to, count);
-                    store_pairs([place(2), place(3)], to.add(in_w), count);
+                    for (half, to) in [top, top + in_w].map(|row| row + 2 * at).iter().enumerate() {
+                        let pairs = [place(2 * half), place(2 * half + 1)];
+                        // Lanes beyond the row are 0, and fall on what is 0 or written later.
+                        let count = if to + 2 * V::LANES <= len { V::LANES } else { count };
+                        store_pairs(pairs, args.to.as_mut_ptr().add(*to), count);
+                    }
                 }
             }
         }

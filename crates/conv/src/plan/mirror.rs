@@ -212,6 +212,7 @@ impl Conv2dPlan {
             kernels: self.kernels,
             algorithm,
             reason,
+            few_images: 0,
             mirrored: Some(mirrored),
             interleaved: None,
             // Only its forward pass is run.

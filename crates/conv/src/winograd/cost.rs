@@ -69,6 +69,14 @@ fn input(form: Form, out_w: usize) -> f64 {
     (segments * runs * registers * COLUMNS + INPUT) * (float(form.points()) / 36.0).sqrt()
 }
 
+/// The tiles of an image.
+pub(crate) fn tiles(g: &ConvGeometry, form: Form) -> usize {
+    let tiles =
+        |out: usize, dilation: usize| out.div_ceil(dilation).div_ceil(form.out()) * dilation;
+    let [down, along] = Phases::new(g.window(), form).dilation;
+    tiles(g.out_h(), down) * tiles(g.out_w(), along)
+}
+
 /// The time of the direct sum over that of the algorithm, estimated from the shape alone.
 pub(crate) fn gain(g: &ConvGeometry, form: Form, group_oc: usize) -> f64 {
     let phases = Phases::new(g.window(), form);
@@ -78,11 +86,8 @@ pub(crate) fn gain(g: &ConvGeometry, form: Form, group_oc: usize) -> f64 {
         return 0.0;
     }
     let float = |x: usize| x as f64;
-    let tiles = |out: usize, dilation: usize| {
-        float(out.div_ceil(dilation).div_ceil(form.out())) * float(dilation)
-    };
-    let [down, along] = phases.dilation;
-    let covered = tiles(g.out_h(), down) * tiles(g.out_w(), along) * float(form.out().pow(2));
+    let along = phases.dilation[1];
+    let covered = float(tiles(g, form) * form.out().pow(2));
     let valid = float(g.out_plane_len()) / covered;
     let channels = float(g.in_c());
     // The direct sum fills registers with output channels.

@@ -2,7 +2,7 @@
 
 use conv::{
     Algorithm, Backward, Conv2d as Convolution, Conv2dPlan, Epilogue, Options, PackedWeights,
-    Update,
+    PooledGradients, Update,
 };
 use im2col::{Padding, Window};
 use tensor4::{Shape4, Tensor4, View4, ViewMut4};
@@ -246,6 +246,19 @@ impl<T: NetScalar> Layer<T> for Conv2d<T> {
         let (dy, relu) = match tail {
             Tail::Nothing => (dy, None),
             Tail::Relu => (dy, Some(y)),
+            Tail::ReluMaxPool if dx.is_none() => {
+                let argmax = &taps[..y.shape().len()];
+                let given = PooledGradients { x, dy, y, argmax, update: Update::Overwrite };
+                let [weight, bias] = &mut self.parameters;
+                let (dw, db) = (weight.grad_mut().view_mut(), bias.grad_mut().data_mut());
+                let plan = &self.plan;
+                return Ok(plan.backward_relu_pool_weights_into(
+                    &given,
+                    dw,
+                    Some(db),
+                    workspace,
+                )?);
+            }
             Tail::ReluMaxPool => {
                 let conv = self.output_shape(x.shape())?;
                 let own = State::grown(own, conv.len());

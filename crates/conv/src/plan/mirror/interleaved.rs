@@ -100,6 +100,7 @@ impl Conv2dPlan {
             kernels: self.kernels,
             algorithm: Algorithm::Winograd,
             reason: "all phases read the same tiles",
+            few_images: 0,
             mirrored: Some(Mirrored { kernel, last: kernel.map(|len| len - 1), step: [1, 1] }),
             interleaved: Some(interleaved),
             // Only its forward pass is run.
