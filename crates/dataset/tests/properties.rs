@@ -50,7 +50,7 @@ fn read_both(bytes: &[u8]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::with_cases(testkit::cases(256)))]
 
     #[test]
     fn images_come_back_as_they_were_written((dims, pixels) in small_images()) {

@@ -63,7 +63,7 @@ fn predict(net: &Sequential<f64>, x: &Tensor4<f64>) -> Tensor4<f64> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(testkit::cases(48)))]
 
     #[test]
     fn a_response_norm_is_as_defined(

@@ -122,7 +122,7 @@ fn pool_window() -> impl Strategy<Value = Window> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(ProptestConfig::with_cases(testkit::cases(32)))]
 
     #[test]
     fn a_batch_is_evaluated_as_its_images_are(

@@ -168,7 +168,8 @@ impl Step {
             }
             Self::BadInput => vec![self.tests(&workspace.test_targets()?, keep_going)?],
             Self::Benches => {
-                let args = "bench -p benches -- --test";
+                // All packages, as above: with the features of other ones all would be built anew.
+                let args = "bench --workspace --all-features --bench * -- --test";
                 vec![Command::cargo(args.split(' ')).count(Count::Benches)]
             }
         };
@@ -187,14 +188,8 @@ impl Step {
         let mut args = vec!["test".to_owned()];
         if self == Self::BadInput {
             args.push("--release".to_owned());
-            let packages: BTreeSet<&str> =
-                targets.iter().map(|target| target.package.as_str()).collect();
-            for package in packages {
-                args.extend(["-p".to_owned(), package.to_owned()]);
-            }
-        } else {
-            args.extend(["--workspace".to_owned(), "--all-features".to_owned()]);
         }
+        args.extend(["--workspace".to_owned(), "--all-features".to_owned()]);
         if self == Self::Test {
             args.extend(["--lib".to_owned(), "--bins".to_owned()]);
         }
@@ -313,7 +308,7 @@ mod tests {
 
     #[test]
     fn bad_input_runs_in_release() {
-        let expected = "cargo test --release -p conv -p dataset --test bad_input";
+        let expected = "cargo test --release --workspace --all-features --test bad_input";
         assert_eq!(line(Step::BadInput), expected);
     }
 
