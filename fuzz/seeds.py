@@ -100,6 +100,9 @@ mark |= {"line": {"loss": 1.0, "correct": 1, "images": 2}, "seconds": 1.5}
 best = {"epoch": 1, "correct": 3, "images": 4, "loss": None}
 texts = {"state": json.dumps(mark | {"best": best}), "settings": "epochs = 3\n"}
 write("safetensors_load", "state", safetensors(state, texts))
+# It has counted more images than there are numbers for.
+texts = {"state": json.dumps(mark | {"images": 2**64 - 1, "best": None})}
+write("safetensors_load", "state_miscounted", safetensors(state, texts))
 write("safetensors_load", "mark", safetensors({"weights/a": [1]}, {"state": json.dumps(mark | {"best": None})}))
 theirs = {"features.0.weight": [2, 1, 3, 3], "features.0.bias": [2]}
 theirs |= {"classifier.0.weight": [3, 8], "classifier.0.bias": [3], "classifier.3.weight": [2, 3]}
