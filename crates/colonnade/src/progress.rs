@@ -125,7 +125,7 @@ impl<'a> Progress<'a> {
 
     /// How long it has been trained, together with the time before it was resumed.
     pub(crate) fn elapsed(&self) -> Duration {
-        self.before + self.started.elapsed()
+        self.before.saturating_add(self.started.elapsed())
     }
 
     fn line(&self, line: &str) {
@@ -228,7 +228,7 @@ impl Observer<f32> for Progress<'_> {
             self.elapsed().as_secs_f64(),
         ));
         if let (Some(patience), Some(best)) = (self.patience, self.best)
-            && report.epoch - best.epoch >= patience
+            && report.epoch.saturating_sub(best.epoch) >= patience
             && report.epoch < report.epochs
         {
             self.stopped_early = true;

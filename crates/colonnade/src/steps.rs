@@ -68,8 +68,9 @@ impl Steps {
     /// Takes a step down.
     pub(crate) fn add(&mut self, report: &StepReport) {
         self.line.loss += report.loss * report.images as f64;
-        self.line.correct += report.correct;
-        self.line.images += report.images;
+        // What was resumed may have been counted by nobody.
+        self.line.correct = self.line.correct.saturating_add(report.correct);
+        self.line.images = self.line.images.saturating_add(report.images);
         if !report.step.is_multiple_of(self.every) || self.line.images == 0 {
             return;
         }

@@ -6,6 +6,7 @@
 use std::error::Error;
 use std::path::Path;
 
+use net::Position;
 use tensor4::Shape4;
 
 use crate::state::State;
@@ -32,14 +33,15 @@ pub fn run_settings(text: &[u8]) -> Result<(), Refused> {
     Ok(run::parse(text).map(drop)?)
 }
 
-/// Whether this is the `state.safetensors` of a run.
+/// Where the training stands whose `state.safetensors` this is.
 ///
 /// # Errors
 ///
 /// It is no safetensors file, or holds no state.
-pub fn state(bytes: &[u8]) -> Result<(), Refused> {
+pub fn state(bytes: &[u8]) -> Result<Position, Refused> {
     let path = Path::new("state");
-    Ok(State::from_contents(weights::read_bytes(bytes, path)?, path).map(drop)?)
+    let state = State::from_contents(weights::read_bytes(bytes, path)?, path)?;
+    Ok(state.mark.position())
 }
 
 /// Reads a picture as `predict` does: as an image of `channels` by `height` by `width` pixels from

@@ -10,8 +10,9 @@ use std::process::{Command, Stdio};
 
 use common::{colonnade, fail, few, run, str, succeed, text};
 use safetensors::SafeTensors;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::tempdir;
+use weights::{Contents, Tensor};
 
 /// Weights, averages and moments, without the time that the run took.
 fn tensors(run: &Path) -> Vec<(String, Vec<u8>)> {
@@ -138,6 +139,25 @@ fn a_damaged_state_is_replaced_by_the_one_before() {
 }
 
 #[cfg(unix)]
+#[test]
+fn numbers_of_a_state_that_nobody_counted_do_no_harm() {
+    let folder = tempdir().unwrap();
+    let (data, out) = (few(folder.path(), 100), folder.path().join("run"));
+    train(&data, &out, "1", &["--early-stop", "2"]);
+    let path = out.join("state.safetensors");
+    let Contents { tensors, mut texts, .. } = weights::read(&path).unwrap();
+    let mut state: Value = serde_json::from_str(&texts["state"]).unwrap();
+    // The longest time that the clocks of the program can hold.
+    state["seconds"] = json!(18_446_744_073_709_549_568.0_f64);
+    state["best"] = json!({ "epoch": u64::MAX, "correct": 1, "images": 1, "loss": 0.0 });
+    state["line"] = json!({ "loss": 0.0, "correct": u64::MAX, "images": u64::MAX });
+    texts.insert("state".to_owned(), state.to_string());
+    let texts = texts.iter().map(|(key, text)| (key.as_str(), text.as_str()));
+    weights::safetensors::save(&path, tensors.iter().map(Tensor::parts), texts).unwrap();
+    succeed(&["train", "--quiet", "--resume", str(&out), "--epochs", "3"]);
+    assert_eq!(metrics(&out).len(), 1 + 3, "it did not stop early");
+}
+
 #[test]
 fn a_killed_training_goes_on_from_its_last_state() {
     use std::thread::sleep;

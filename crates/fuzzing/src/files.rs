@@ -7,7 +7,7 @@ use dataset::image_folder::{FolderOptions, read_image};
 use dataset::{ImageSet, cifar10 as cifar, idx};
 
 /// An error is text for a person: it must be printable, and say something.
-fn refused(error: &impl Display) {
+pub(crate) fn refused(error: &(impl Display + ?Sized)) {
     assert!(!error.to_string().is_empty());
 }
 

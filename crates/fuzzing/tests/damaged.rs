@@ -59,6 +59,26 @@ fn pictures() {
 }
 
 #[test]
+fn arrays_of_numpy() {
+    run_damaged("npy_npz");
+}
+
+#[test]
+fn weights_of_a_network() {
+    run_damaged("safetensors_load");
+}
+
+#[test]
+fn settings() {
+    run_damaged("config_toml");
+}
+
+#[test]
+fn pictures_to_be_recognised() {
+    run_damaged("image_predict");
+}
+
+#[test]
 fn convolutions() {
     run_damaged("differential");
 }

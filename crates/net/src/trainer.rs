@@ -202,8 +202,7 @@ impl<T: NetScalar> Trainer<T> {
         if train.is_empty() {
             return Err(NetError::Samples { message: "there are no images to train on".into() });
         }
-        let steps_per_epoch = train.len().div_ceil(self.options.batch_size);
-        let (mut position, mut average) = self.begin(net, steps_per_epoch)?;
+        let (mut position, mut average) = self.begin(net, train.len())?;
         let mut memory = Memory::new(train.image_shape());
         for epoch in position.epochs + 1..=self.options.epochs {
             let mut run = Run { train, observer, memory: &mut memory };

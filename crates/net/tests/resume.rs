@@ -174,6 +174,37 @@ fn a_state_that_does_not_fit_is_refused_and_changes_nothing() {
     assert!(parameter_bits(&net) == before);
 }
 
+/// Files of states are not trusted: what they have counted may be any numbers.
+#[test]
+fn a_position_that_no_training_can_have_is_refused() {
+    let (options, rule) = (options(), Rule::sgd(0.1));
+    let (_, keeper) = train(options, rule, None, Some(6));
+    let state = keeper.states.last().unwrap();
+    let good = state.position;
+    assert_eq!((good.step_in_epoch, good.images), (2, 12));
+    for (position, expected) in [
+        (Position { images: usize::MAX, ..good }, "images in 2 steps of 6"),
+        (Position { images: 11, ..good }, "of 11 images in 2 steps of 6"),
+        (Position { correct: 13, ..good }, "it has recognised 13 of 12 images"),
+        (Position { epochs: usize::MAX, step: u64::MAX, ..good }, "2 steps into epoch"),
+    ] {
+        let (mut net, mut trainer) = (net(), Trainer::new(options, rule).unwrap());
+        State { position, ..state.clone() }.resume(&mut trainer, &mut net).unwrap();
+        let before = parameter_bits(&net);
+        let error = trainer.fit(&mut net, &samples(), None, &mut ()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+        assert!(parameter_bits(&net) == before);
+    }
+
+    // An epoch of one step: here the last numbers fit together.
+    let position = Position { epochs: usize::MAX, step: u64::MAX, ..Position::default() };
+    let options = options.batch_size(IMAGES).epochs(usize::MAX);
+    let (mut net, mut trainer) = (net(), Trainer::new(options, rule).unwrap());
+    State { position, ..state.clone() }.resume(&mut trainer, &mut net).unwrap();
+    let error = trainer.fit(&mut net, &samples(), None, &mut ()).unwrap_err();
+    assert!(matches!(error, NetError::Checkpoint { .. }), "{error}");
+}
+
 #[test]
 fn settings_of_a_schedule_are_checked() {
     for (epochs, factor, expected) in [

@@ -140,24 +140,35 @@ impl<T: NetScalar> Trainer<T> {
     pub(super) fn begin(
         &mut self,
         net: &Sequential<T>,
-        steps_per_epoch: usize,
+        images: usize,
     ) -> Result<(Position, Option<Average<T>>), NetError> {
+        let batch = self.options.batch_size;
+        let steps_per_epoch = images.div_ceil(batch);
         let Some(Resumed { position, average }) = self.resumed.take() else {
             let average = self.options.average.map(|decay| Average::new(net, decay));
             return Ok((Position::default(), average));
         };
-        let Position { epochs, step, step_in_epoch, .. } = position;
+        let Position { epochs, step, step_in_epoch, correct, images: seen, .. } = position;
+        // There must be a number for the epoch that follows, and one for the step.
+        let countable = epochs < usize::MAX && step < u64::MAX;
         let whole = (epochs as u64).checked_mul(steps_per_epoch as u64);
-        let fits = step_in_epoch <= steps_per_epoch
+        let fits = countable
+            && step_in_epoch <= steps_per_epoch
             && whole.and_then(|whole| whole.checked_add(step_in_epoch as u64)) == Some(step);
-        if fits {
-            return Ok((position, average));
-        }
-        let problem = format!(
-            "it was stopped after step {step}, {step_in_epoch} steps into epoch {}, but an epoch \
-             of these images has {steps_per_epoch} steps",
-            epochs.saturating_add(1)
-        );
+        // Sums that no training can have would overflow.
+        let counted = seen == step_in_epoch.saturating_mul(batch).min(images) && correct <= seen;
+        let problem = match (fits, counted) {
+            (true, true) => return Ok((position, average)),
+            (true, false) => format!(
+                "it has recognised {correct} of {seen} images in {step_in_epoch} steps of {batch}, \
+                 and there are {images}"
+            ),
+            (false, _) => format!(
+                "it was stopped after step {step}, {step_in_epoch} steps into epoch {}, but an \
+                 epoch of these images has {steps_per_epoch} steps",
+                epochs.saturating_add(1)
+            ),
+        };
         Err(NetError::Checkpoint { problems: vec![problem] })
     }
 
