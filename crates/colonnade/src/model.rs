@@ -49,6 +49,11 @@ impl ModelName {
         self.0.build(images, Some(classes), seed)
     }
 
+    /// How many numbers its parameters would hold.
+    pub(crate) fn parameters(self, images: [usize; 3], classes: usize) -> Result<usize, NetError> {
+        self.0.plan::<f32>(Some(images), Some(classes)).parameters()
+    }
+
     /// The same with all weights 0, for a table or to be filled from a file; `None` for the usual
     /// images and classes.
     pub(crate) fn build_empty(

@@ -151,7 +151,21 @@ impl Run {
     }
 
     fn network(&self, path: &Path) -> Result<Sequential<f32>, Failure> {
+        /// So many parameters are made without a second thought: 1 GiB.
+        const FEW: usize = 1 << 28;
         let Config { input, classes, .. } = self.config;
+        let needed = self.model.parameters(input, classes)?;
+        if needed > FEW {
+            // Not because the settings say so.
+            let held = weights_file::numbers(path)?;
+            if needed > held {
+                let message = format!(
+                    "such a network has {needed} parameters, but {} holds {held}",
+                    path.display()
+                );
+                return Err(Failure::Run { path: self.folder.config(), message });
+            }
+        }
         let mut net = self.model.build_empty(Some(input), Some(classes))?;
         weights_file::load(&mut net, self.model.name(), path)?;
         Ok(net)

@@ -43,6 +43,12 @@ pub(crate) fn load(net: &mut Sequential<f32>, model: &str, path: &Path) -> Resul
     })
 }
 
+/// How many numbers all tensors of a file hold.
+pub(crate) fn numbers(path: &Path) -> Result<usize, Failure> {
+    let tensors = read(path)?.tensors;
+    Ok(tensors.iter().map(|tensor| tensor.values.len()).sum())
+}
+
 /// What to do with a state dict of torchvision that is not for this network.
 fn hint() -> String {
     let known = Model::ALL.iter().map(|model| model.name());

@@ -222,3 +222,27 @@ fn weights_that_are_no_numbers_are_named_by_predict() {
     let parts = ["the network gives no answer: layer ", " was the first to give NaN, and its "];
     fail(&["predict", "--run", str(&damaged), str(&digit)], 1, &parts);
 }
+
+/// Settings that ask for more memory than there is would end the program.
+#[test]
+fn settings_of_a_network_beyond_its_weights_are_refused() {
+    let (run, folder) = (trained(), tempdir().unwrap());
+    let hostile = folder.path().join("hostile");
+    fs::create_dir(&hostile).unwrap();
+    fs::copy(run.join("model.safetensors"), hostile.join("model.safetensors")).unwrap();
+    for (input, classes) in [
+        ([1, 28, 28], 20_000_000_000_usize),
+        ([1, 28, 28], 1_000_000_000_000),
+        ([1, 30_000, 30_000], 10),
+        ([1, 28, 28], usize::MAX),
+    ] {
+        let settings = format!(
+            r#"{{"model":"simple-convnet","data":"mnist","input":{input:?},"classes":{classes}}}"#
+        );
+        fs::write(hostile.join("config.json"), settings).unwrap();
+        let picture = str(&folder.path().join("none.png")).to_owned();
+        let predict = ["predict", "--run", str(&hostile), &picture];
+        let part = if classes == usize::MAX { "can be addressed" } else { "parameters, but" };
+        fail(&predict, 1, &[part]);
+    }
+}

@@ -42,7 +42,7 @@ impl Conv2dPlan {
     ///
     /// What [`backward_weights_into`](Self::backward_weights_into) computes from the result of
     /// [`backward_relu_pool_into`](Self::backward_relu_pool_into), up to rounding; under small windows
-    /// without that result.
+    /// without that result. There, a pixel that is no number counts only where a gradient falls on it.
     ///
     /// # Errors
     ///

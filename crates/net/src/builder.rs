@@ -47,6 +47,24 @@ impl<T: NetScalar> Builder<T> {
         self
     }
 
+    /// How many numbers the parameters of the network would hold, at least: layers from outside this crate
+    /// need not say. Nothing is allocated. Saturates.
+    ///
+    /// # Errors
+    ///
+    /// [`NetError::Layer`], as [`build`](Self::build).
+    pub fn parameters(&self) -> Result<usize, NetError> {
+        let [channels, height, width] = self.input;
+        let (mut shape, mut parameters) = (Shape4::new(1, channels, height, width)?, 0_usize);
+        for (name, spec) in &self.layers {
+            let name = name.as_deref().unwrap_or(spec.stem());
+            let output = spec.output_shape(shape).map_err(|e| misfit(name, shape, e))?;
+            parameters = parameters.saturating_add(spec.parameters(shape));
+            shape = output;
+        }
+        Ok(parameters)
+    }
+
     /// Works out every shape, then makes the network with weights that follow from `seed`.
     ///
     /// # Errors

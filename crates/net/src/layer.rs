@@ -229,6 +229,13 @@ pub trait LayerSpec<T: NetScalar>: Send {
     /// What does not fit.
     fn output_shape(&self, input: Shape4) -> Result<Shape4, Misfit>;
 
+    /// How many numbers its parameters hold at least, for images of the given shape; 0 unless the layer says
+    /// otherwise. Saturates.
+    fn parameters(&self, input: Shape4) -> usize {
+        let _ = input;
+        0
+    }
+
     /// Makes the layer, with weights drawn by `init` (where the layer has none of its own) and
     /// the given seeds, for images of the given shape.
     ///

@@ -31,6 +31,11 @@ fn the_published_numbers_of_parameters() {
         assert_eq!(net.parameter_count(), parameters, "{model}");
         let sum: usize = net.summary().unwrap().iter().map(|line| line.parameters).sum();
         assert_eq!(sum, parameters, "{model}");
+        // Before it is built; a table of connections does not say.
+        let table = if model == Model::LeNet5 { 1516 } else { 0 };
+        assert_eq!(model.plan::<f32>(None, None).parameters().unwrap(), parameters - table);
+        let many = model.plan::<f32>(None, Some(usize::MAX / 2)).parameters();
+        assert!(many.map_or(true, |many| many > 1 << 50), "{model}");
     }
     assert_eq!(Model::ALL.len(), 11, "each has its number above");
 }

@@ -56,6 +56,10 @@ impl<T: NetScalar> LayerSpec<T> for AffineSpec {
         }
     }
 
+    fn parameters(&self, input: Shape4) -> usize {
+        self.out_features.saturating_mul(input.image_len().saturating_add(1))
+    }
+
     fn build(
         self: Box<Self>,
         name: String,

@@ -93,6 +93,11 @@ impl<T: NetScalar> LayerSpec<T> for Conv2dSpec {
         Ok(self.plan(input)?.output_shape(input.n())?)
     }
 
+    fn parameters(&self, input: Shape4) -> usize {
+        let weights = self.plan(input).map_or(0, |plan| plan.weight_shape().len());
+        weights.saturating_add(self.out_channels)
+    }
+
     fn build(
         self: Box<Self>,
         name: String,

@@ -49,6 +49,10 @@ impl<T: NetScalar> LayerSpec<T> for Subsample2dSpec {
         Windows::new(input, self.window, false)?.output_shape(input)
     }
 
+    fn parameters(&self, input: Shape4) -> usize {
+        2 * input.c()
+    }
+
     fn build(
         self: Box<Self>,
         name: String,
