@@ -138,7 +138,6 @@ fn a_damaged_state_is_replaced_by_the_one_before() {
     fail(&args, 1, &["holds no state to go on from"]);
 }
 
-#[cfg(unix)]
 #[test]
 fn numbers_of_a_state_that_nobody_counted_do_no_harm() {
     let folder = tempdir().unwrap();
@@ -158,6 +157,7 @@ fn numbers_of_a_state_that_nobody_counted_do_no_harm() {
     assert_eq!(metrics(&out).len(), 1 + 3, "it did not stop early");
 }
 
+#[cfg(unix)]
 #[test]
 fn a_killed_training_goes_on_from_its_last_state() {
     use std::thread::sleep;

@@ -52,17 +52,34 @@ impl<T: NetScalar> Builder<T> {
     ///
     /// # Errors
     ///
-    /// [`NetError::Layer`], as [`build`](Self::build).
+    /// Those of [`build`](Self::build) before it makes a weight.
     pub fn parameters(&self) -> Result<usize, NetError> {
+        let (places, _) = self.places()?;
+        let layers = places.iter().zip(&self.layers);
+        let parameters = layers.map(|((_, input), (_, spec))| spec.parameters(*input));
+        Ok(parameters.fold(0, usize::saturating_add))
+    }
+
+    /// The name of every layer and the shape that reaches it, and the shape of the output.
+    fn places(&self) -> Result<(Vec<(String, Shape4)>, Shape4), NetError> {
         let [channels, height, width] = self.input;
-        let (mut shape, mut parameters) = (Shape4::new(1, channels, height, width)?, 0_usize);
+        let mut shape = Shape4::new(1, channels, height, width)?;
+        let mut places = Vec::with_capacity(self.layers.len());
+        let mut numbers = BTreeMap::new();
+        let mut names = BTreeSet::new();
         for (name, spec) in &self.layers {
-            let name = name.as_deref().unwrap_or(spec.stem());
-            let output = spec.output_shape(shape).map_err(|e| misfit(name, shape, e))?;
-            parameters = parameters.saturating_add(spec.parameters(shape));
+            // A layer with a name of its own counts as well, so that `conv2` is the second
+            // convolution whatever the first is called.
+            let number = numbers.entry(spec.stem()).and_modify(|n| *n += 1).or_insert(1);
+            let name = name.clone().unwrap_or_else(|| format!("{}{number}", spec.stem()));
+            if !names.insert(name.clone()) {
+                return Err(NetError::DuplicateName { name });
+            }
+            let output = spec.output_shape(shape).map_err(|e| misfit(&name, shape, e))?;
+            places.push((name, shape));
             shape = output;
         }
-        Ok(parameters)
+        Ok((places, shape))
     }
 
     /// Works out every shape, then makes the network with weights that follow from `seed`.
@@ -75,35 +92,16 @@ impl<T: NetScalar> Builder<T> {
         if self.layers.is_empty() {
             return Err(NetError::NoLayers);
         }
-        let [channels, height, width] = self.input;
-        let input = Shape4::new(1, channels, height, width)?;
-
-        let mut planned = Vec::with_capacity(self.layers.len());
-        let mut shape = input;
-        let mut numbers = BTreeMap::new();
-        let mut names = BTreeSet::new();
-        for (name, spec) in self.layers {
-            // A layer with a name of its own counts as well, so that `conv2` is the second
-            // convolution whatever the first is called.
-            let number = numbers.entry(spec.stem()).and_modify(|n| *n += 1).or_insert(1);
-            let name = name.unwrap_or_else(|| format!("{}{number}", spec.stem()));
-            if !names.insert(name.clone()) {
-                return Err(NetError::DuplicateName { name });
-            }
-            let output = spec.output_shape(shape).map_err(|e| misfit(&name, shape, e))?;
-            planned.push((name, spec, shape));
-            shape = output;
-        }
-
+        let (places, output) = self.places()?;
         let mut seeds = Seeds::new(seed);
-        let mut layers = Vec::with_capacity(planned.len());
-        let mut shapes = Vec::with_capacity(planned.len() + 1);
-        for (name, spec, input) in planned {
+        let mut layers = Vec::with_capacity(places.len());
+        let mut shapes = Vec::with_capacity(places.len() + 1);
+        for ((name, input), (_, spec)) in places.into_iter().zip(self.layers) {
             let layer = spec.build(name.clone(), input, self.init, &mut seeds);
             layers.push(layer.map_err(|e| misfit(&name, input, e))?);
             shapes.push(input);
         }
-        shapes.push(shape);
+        shapes.push(output);
         Ok(Sequential::from_layers(layers, shapes))
     }
 }
