@@ -62,8 +62,8 @@ enum Task {
     /// Time our convolutions or networks and those of other libraries, and print the ratios.
     ///
     /// Ours is built in release; of the peers those run whose Python packages are there. Every
-    /// layer or network is timed by each in turn, in several rounds. benches/peers/README.md says how they
-    /// are called.
+    /// layer or network is timed by each in turn, while the others are stopped, in several rounds.
+    /// benches/peers/README.md says how they are called.
     #[command(after_help = compare::EXAMPLES)]
     Compare(compare::Options),
 }

@@ -18,9 +18,9 @@ const GROWTH: &str = "bench-growth.svg";
 
 const METHOD: &str = "\
 A ratio is how many times as fast as a peer this library is: above 1 it is the faster one. Every layer and
-every network is timed by each library in turn, and that in several rounds; a time is the median of the
-rounds, a ratio the median of the ratios within the rounds, so that what slows the whole machine down for a
-while falls out. In a round, calls are made for 50 ms to get warm and then timed one by one for 150 ms (at
+every network is timed by each library in turn, while the processes of the others are stopped, and that in
+several rounds; a time is the median of the rounds, a ratio the median of the ratios within the rounds, so
+that what slows the whole machine down for a while falls out. In a round, calls are made for 50 ms to get warm and then timed one by one for 150 ms (at
 least five calls, at most 3 s), of which the median counts. The peers run in the way that suits them best:
 PyTorch in the faster of NCHW and channels_last, whole networks also in the faster of eager and
 `torch.compile`, with fused Adam and an allocator that keeps its pages; ONNX Runtime and OpenVINO with all
