@@ -122,7 +122,20 @@ impl Conv2dPlan {
                     let argmax = &given.argmax[pooled];
                     vectorised_on(
                         set,
-                        Image { g, x, dy, y, argmax, pooled_h, pooled_w, masked, patches, dw, db },
+                        Image {
+                            g,
+                            many_registers: set == KernelSet::Avx512,
+                            x,
+                            dy,
+                            y,
+                            argmax,
+                            pooled_h,
+                            pooled_w,
+                            masked,
+                            patches,
+                            dw,
+                            db,
+                        },
                     );
                 }
             });
@@ -140,6 +153,8 @@ impl Conv2dPlan {
 /// The sums of an image, added to those before.
 struct Image<'a, T> {
     g: &'a im2col::ConvGeometry,
+    /// Whether the sums of four channels fit into the registers.
+    many_registers: bool,
     x: &'a [T],
     dy: &'a [T],
     y: &'a [T],
@@ -165,11 +180,13 @@ impl<T: ConvScalar> Vectorised for Image<'_, T> {
             self.unfold(2 * row);
             let mut channel = 0;
             while channel < self.dw.len() {
-                // Several chains of sums at a time, whose additions don't wait for each other.
+                // Several chains of sums at a time, whose additions don't wait for each other, and no more than
+                // there are registers for.
                 channel += match self.dw.len() - channel {
                     1 => self.sum::<M, 1>(row, channel),
-                    2 | 3 => self.sum::<M, 2>(row, channel),
-                    _ => self.sum::<M, 4>(row, channel),
+                    2 => self.sum::<M, 2>(row, channel),
+                    4.. if self.many_registers => self.sum::<M, 4>(row, channel),
+                    _ => self.sum::<M, 3>(row, channel),
                 };
             }
         }
@@ -188,27 +205,31 @@ impl<T: ConvScalar> Image<'_, T> {
     /// Copies the pixels under each output of two rows, as many as are pooled.
     #[inline(always)]
     fn unfold(&mut self, top: usize) {
-        let (g, window, cols) = (self.g, self.g.window(), 2 * self.pooled_w);
-        let (kernel_w, kernel_h) = (window.kernel_w, window.kernel_h);
-        let (patches, _) = self.patches.as_chunks_mut::<TAPS>();
-        for (i, patches) in patches[..2 * cols].chunks_exact_mut(cols).enumerate() {
-            for tap_row in 0..g.in_c() * kernel_h {
-                let row = (top + i) * window.stride_h + tap_row % kernel_h;
-                let x = &self.x[(tap_row / kernel_h * g.in_h() + row) * g.in_w()..];
-                let to = tap_row * kernel_w..(tap_row + 1) * kernel_w;
-                let mut col = 0;
-                if to.start + COPIED <= TAPS {
-                    // What is copied beyond the row of the kernel is overwritten by the next.
-                    let rows = x.windows(COPIED).step_by(window.stride_w);
-                    for (patch, x) in patches.iter_mut().zip(rows) {
-                        let x: &[T; COPIED] = x.first_chunk().expect("a window is as long");
-                        patch[to.start..to.start + COPIED].copy_from_slice(x);
-                        col += 1;
+        let (g, window) = (self.g, self.g.window());
+        let (kernel_w, stride) = (window.kernel_w, window.stride_w);
+        let quads = quads_mut(self.patches);
+        for below in [0, 1] {
+            let mut to = 0..kernel_w;
+            let top = (top + below) * window.stride_h;
+            for plane in self.x.chunks_exact(g.in_h() * g.in_w()) {
+                for x in plane.chunks_exact(g.in_w()).skip(top).take(window.kernel_h) {
+                    let mut col = 0;
+                    if to.start + COPIED <= TAPS {
+                        // What is copied beyond the row of the kernel is overwritten by the next.
+                        let to = to.start..to.start + COPIED;
+                        let pairs = x.windows(COPIED + stride).step_by(2 * stride);
+                        for (quad, x) in quads.iter_mut().zip(pairs) {
+                            quad[2 * below][to.clone()].copy_from_slice(&x[..COPIED]);
+                            quad[2 * below + 1][to.clone()].copy_from_slice(&x[stride..]);
+                            col += 1;
+                        }
                     }
-                }
-                for (patch, col) in patches[col..].iter_mut().zip(col..) {
-                    let x = &x[col * window.stride_w..][..kernel_w];
-                    patch[to.clone()].copy_from_slice(x);
+                    for (quad, col) in quads[col..].iter_mut().zip(col..) {
+                        let x = &x[2 * col * stride..][..stride + kernel_w];
+                        quad[2 * below][to.clone()].copy_from_slice(&x[..kernel_w]);
+                        quad[2 * below + 1][to.clone()].copy_from_slice(&x[stride..]);
+                    }
+                    to = to.end..to.end + kernel_w;
                 }
             }
         }
@@ -218,19 +239,16 @@ impl<T: ConvScalar> Image<'_, T> {
     #[inline(always)]
     fn sum<M: MulAdd, const N: usize>(&mut self, row: usize, channel: usize) -> usize {
         let (cols, plane) = (self.pooled_w, self.pooled_h * self.pooled_w);
-        let (patches, _) = self.patches.as_chunks::<TAPS>();
-        let patches = &patches[..4 * cols];
-        // Where the four pixels under an output stand.
-        let pixels = [0, 1, 2 * cols, 2 * cols + 1];
+        let quads = &quads_mut(self.patches)[..cols];
         let at: [_; N] = std::array::from_fn(|i| (channel + i) * plane + row * cols);
         let dy = at.map(|at| &self.masked[at..at + cols]);
         let argmax = at.map(|at| &self.argmax[at..at + cols]);
         let mut sums: [[T; TAPS]; N] = std::array::from_fn(|i| self.dw[channel + i]);
         let mut bias: [T; N] = std::array::from_fn(|i| self.db[channel + i]);
-        for col in 0..cols {
+        for (col, quad) in quads.iter().enumerate() {
             for i in 0..N {
                 let dy = dy[i][col];
-                let patch = &patches[2 * col + pixels[usize::from(argmax[i][col]) & 3]];
+                let patch = &quad[usize::from(argmax[i][col]) & 3];
                 for (sum, &x) in sums[i].iter_mut().zip(patch) {
                     *sum = M::mul_add(dy, x, *sum);
                 }
@@ -241,4 +259,10 @@ impl<T: ConvScalar> Image<'_, T> {
         self.db[channel..channel + N].copy_from_slice(&bias);
         N
     }
+}
+
+/// The pixels under the four outputs that one maximum is of, for each maximum of a row.
+#[inline(always)]
+fn quads_mut<T>(patches: &mut [T]) -> &mut [[[T; TAPS]; 4]] {
+    patches.as_chunks_mut().0.as_chunks_mut().0
 }

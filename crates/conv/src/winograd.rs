@@ -8,13 +8,16 @@
 //! thread runs blocks of its own. Where there are few, all threads share a block: first they transform
 //! its input, in pieces; then each takes some output channels through all that is left to do. If there
 //! are few tiles besides, the weights are transformed in passing, a chunk of channels at a time that
-//! stays in the cache.
+//! stays in the cache. A small image alone is cut into rows, so that a thread reads little that another
+//! has just written in the layer before: a line of the cache on its way from core to core takes a tenth
+//! of a microsecond and more.
 //!
 //! Every output is the same sum in the same order, whatever block its tile falls into.
 
 mod cost;
 mod layout;
 mod phases;
+mod sharing;
 mod source;
 mod tiles;
 mod weights;
@@ -26,27 +29,18 @@ use std::sync::{Mutex, PoisonError};
 use im2col::ConvGeometry;
 use rayon::prelude::*;
 
-use crate::call::{Call, Weights, keep_threads_busy, least_pieces, least_pieces_awake};
+use crate::call::{Call, Weights, least_pieces, least_pieces_awake};
 use crate::kernels::Kernels;
+use crate::kernels::plane_rows::PlaneRows;
 use crate::kernels::winograd::Form;
 use crate::out::{Chunks, Out};
 use crate::workspace::{Columns, Scratch};
 use crate::{Conv2dPlan, ConvScalar, Numerics, Workspace};
 pub(crate) use cost::{cost_of_all_phases, cost_of_phase, gain, tiles};
-use layout::{Blocking, Layout};
+use layout::Layout;
+use sharing::{BLOCK, MAX_IMAGES, Memory, OWN_TILES, SHARED_BLOCK, Sharing, is_whole};
 use tiles::{MAX_TILES, Tiles};
 pub(crate) use weights::{backward_weights, gradient_form, gradient_pays, gradient_workspace_len};
-
-/// Tiles of a block that one thread runs.
-const BLOCK: usize = 48;
-/// Tiles of a block that all threads share.
-const SHARED_BLOCK: usize = 256;
-/// Tiles that each thread transforms for itself.
-const OWN_TILES: usize = 64;
-/// Images that one thread runs together, that their tiles fill registers.
-const MAX_IMAGES: usize = 8;
-/// Blocks of output channels that one task takes: each reads the transformed input once.
-const TASK_BLOCKS: usize = 2;
 
 /// The form for a window that is exact enough, if there is one.
 pub(crate) fn form(g: &ConvGeometry, numerics: Numerics) -> Option<Form> {
@@ -54,98 +48,6 @@ pub(crate) fn form(g: &ConvGeometry, numerics: Numerics) -> Option<Form> {
     match numerics {
         Numerics::Fast => Form::fast(taps),
         Numerics::Strict => Form::exact(taps),
-    }
-}
-
-/// How the work is shared out.
-#[derive(Clone, Copy)]
-enum Sharing {
-    /// Each thread runs blocks of its own, of so many images at a time.
-    Images(usize),
-    /// All threads share a block of so many tiles.
-    Steps(usize),
-    /// Each thread computes some output channels of a single image, from so many tiles that it transforms for
-    /// itself: what another has just written is slower to read than small transforms are to compute.
-    Channels(usize),
-}
-
-fn sharing<T: ConvScalar>(layout: &Layout<'_, T>, call: &Call<'_, T>, small: bool) -> Sharing {
-    let n = call.x.shape().n();
-    let total = n * layout.tiles;
-    let threads = rayon::current_num_threads();
-    let packed = matches!(call.weights, Weights::Packed(_));
-    if n == 1 && small && packed && channels_fit(layout) {
-        return Sharing::Channels(total);
-    }
-    // What the busiest thread does, if each takes so many images at a time: tenths of the time of a
-    // full register of a block, and what a block costs besides.
-    let work = |images: usize| {
-        let rounds = n.div_ceil(images).div_ceil(threads);
-        let tiles = images * layout.tiles;
-        rounds * (10 * tiles.div_ceil(layout.width) + 4 * tiles.div_ceil(BLOCK))
-    };
-    let images = (1..=n.clamp(1, MAX_IMAGES)).min_by_key(|&images| work(images)).unwrap_or(1);
-    if total > SHARED_BLOCK && keep_threads_busy(n.div_ceil(images)) {
-        Sharing::Images(images)
-    } else {
-        let blocks = total.div_ceil(SHARED_BLOCK);
-        Sharing::Steps(total.div_ceil(blocks).next_multiple_of(layout.width).min(MAX_TILES))
-    }
-}
-
-/// Whether each thread can take some output channels of an image, with a transform of its own.
-fn channels_fit<T: ConvScalar>(layout: &Layout<'_, T>) -> bool {
-    layout.groups == 1 && layout.interleaved.is_none() && layout.tiles <= OWN_TILES
-}
-
-/// The memory of a call.
-struct Memory<'a, T: 'static> {
-    layout: &'a Layout<'a, T>,
-    blocking: Blocking<'a, T>,
-    /// Blocks of output channels of a task.
-    task_blocks: usize,
-    sharing: Sharing,
-    /// Whether tasks transform weights themselves.
-    fused: bool,
-}
-
-impl<'a, T: ConvScalar> Memory<'a, T> {
-    fn new(layout: &'a Layout<'a, T>, sharing: Sharing, fused: bool) -> Self {
-        let most = TASK_BLOCKS / layout.lines();
-        let tasks = layout.blocks.div_ceil(most);
-        let (tiles, task_blocks) = match sharing {
-            Sharing::Images(_) => (BLOCK, most),
-            Sharing::Channels(tiles) => (tiles, most),
-            Sharing::Steps(tiles) if keep_threads_busy(tasks) => (tiles, most),
-            Sharing::Steps(tiles) => (tiles, 1),
-        };
-        let blocking = Blocking::new(layout, tiles, task_blocks * layout.lines());
-        Self { layout, blocking, task_blocks, sharing, fused }
-    }
-
-    /// Elements of weights that a task transforms.
-    fn u_len(&self) -> usize {
-        let blocks = self.task_blocks * self.layout.lines();
-        if self.fused { blocks * self.layout.u_chunk() } else { 0 }
-    }
-
-    /// Elements of each thread.
-    fn own(&self) -> usize {
-        let v = match self.sharing {
-            Sharing::Images(_) | Sharing::Channels(_) => self.blocking.v_len(),
-            Sharing::Steps(_) => 0,
-        };
-        // Rows are copied before there are sums.
-        let rest = self.u_len() + self.blocking.m_len() + self.layout.filter_len();
-        v + rest.max(self.layout.band_len())
-    }
-
-    /// Elements that the threads share, beside the weights.
-    fn shared(&self) -> usize {
-        match self.sharing {
-            Sharing::Images(_) | Sharing::Channels(_) => 0,
-            Sharing::Steps(_) => self.blocking.v_len(),
-        }
     }
 }
 
@@ -164,8 +66,9 @@ pub(crate) fn workspace_len<T: ConvScalar>(
     let images = Memory::new(&layout, Sharing::Images(1), false);
     let steps = Memory::new(&layout, Sharing::Steps(SHARED_BLOCK), true);
     let mut own = images.own().max(steps.own());
-    if channels_fit(&layout) {
-        own = own.max(Memory::new(&layout, Sharing::Channels(layout.tiles), false).own());
+    if is_whole(&layout) {
+        let tiles = layout.tiles.min(OWN_TILES);
+        own = own.max(Memory::new(&layout, Sharing::Channels(tiles), false).own());
     }
     (own, packed_len(plan, kernels) + steps.shared())
 }
@@ -213,7 +116,7 @@ pub(crate) fn forward<T: ConvScalar>(
     let n = call.x.shape().n();
     let operations = plan.multiply_adds(n);
     let (least, awake) = (least_pieces(operations), least_pieces_awake(operations));
-    let sharing = sharing(&layout, call, awake < least);
+    let sharing = Sharing::new(&layout, call, awake < least);
     let few = matches!(sharing, Sharing::Steps(tiles) if n * layout.tiles <= tiles);
     let fused = few && matches!(call.weights, Weights::Plain(_));
     let memory = Memory::new(&layout, sharing, fused);
@@ -232,6 +135,7 @@ pub(crate) fn forward<T: ConvScalar>(
         Sharing::Images(images) => run.by_images(images, out, columns),
         Sharing::Steps(tiles) => run.by_steps(tiles, n, out, columns, v),
         Sharing::Channels(tiles) => run.by_channels(tiles, out, columns),
+        Sharing::Rows(rows) => run.by_rows(rows, out.into(), columns),
     }
 }
 
@@ -253,11 +157,7 @@ impl<T: ConvScalar> Run<'_, T> {
 
     /// Elements of a plane of the output.
     fn plane_len(&self) -> usize {
-        let g = self.layout.g;
-        if let Some(interleaved) = self.layout.interleaved {
-            return interleaved.pixels.iter().product();
-        }
-        if self.call.pool { (g.out_h() / 2) * (g.out_w() / 2) } else { g.out_plane_len() }
+        self.layout.planes(self.call.pool).plane_len()
     }
 
     /// Elements of an image of the output.
@@ -277,7 +177,7 @@ impl<T: ConvScalar> Run<'_, T> {
         tiles: &Tiles,
         v: &[T],
         scratch: &mut [T],
-        y: &mut [Out<'_, T>],
+        y: &mut [PlaneRows<'_, T>],
     ) {
         let first = task * self.memory.task_blocks;
         let blocks = first..(first + self.memory.task_blocks).min(self.layout.blocks);
@@ -292,7 +192,7 @@ impl<T: ConvScalar> Run<'_, T> {
         tiles: &Tiles,
         v: &[T],
         scratch: &mut [T],
-        y: &mut [Out<'_, T>],
+        y: &mut [PlaneRows<'_, T>],
     ) {
         let (layout, memory) = (self.layout, self.memory);
         let (first, within) = (channels.start / layout.width, channels.start % layout.width);
@@ -374,10 +274,53 @@ impl<T: ConvScalar> Run<'_, T> {
                 for (task, out) in out.chunks(most * plane_len).enumerate() {
                     let first = i * share + task * most;
                     let channels = first..first + out.len() / plane_len;
-                    self.channels(0, channels, &cut, v, scratch, &mut [out]);
+                    self.channels(0, channels, &cut, v, scratch, &mut [out.into()]);
                 }
             });
         });
+    }
+
+    fn by_rows(&self, rows: usize, y: PlaneRows<'_, T>, scratch: Columns<'_, T>) {
+        let (layout, blocking) = (self.layout, &self.memory.blocking);
+        let (planes, most) =
+            (layout.planes(self.call.pool), self.memory.task_blocks * layout.width);
+        let part = |first: usize, mut y: PlaneRows<'_, T>| {
+            scratch.with(|scratch| {
+                let (v, scratch) = scratch.split_at_mut(blocking.v_len());
+                let mut tiles = Tiles::new();
+                let end = (first + rows).min(layout.tiles_h);
+                tiles.cut(layout, first * layout.tiles_w..end * layout.tiles_w);
+                for (piece, v) in v.chunks_exact_mut(blocking.v_piece()).enumerate() {
+                    blocking.transform_input(self.call.x, 0, piece, &tiles, v, scratch);
+                }
+                for first in (0..layout.group_oc).step_by(most) {
+                    let channels = first..(first + most).min(layout.group_oc);
+                    let y = y.planes(channels.clone(), planes);
+                    self.channels(0, channels, &tiles, v, scratch, &mut [y]);
+                }
+            });
+        };
+        self.halves((0, layout.tiles_h.div_ceil(rows)), rows, y, &part);
+    }
+
+    /// Calls `part` for so many parts from one on, of so many rows of tiles, with the first of them.
+    fn halves(
+        &self,
+        (first, count): (usize, usize),
+        rows: usize,
+        y: PlaneRows<'_, T>,
+        part: &(impl Fn(usize, PlaneRows<'_, T>) + Sync),
+    ) {
+        if count == 1 {
+            return part(first * rows, y);
+        }
+        let middle = first + count / 2;
+        let row = middle * rows * self.layout.form.out();
+        let [above, below] = y.split_rows(row, self.layout.planes(self.call.pool));
+        rayon::join(
+            || self.halves((first, middle - first), rows, above, part),
+            || self.halves((middle, first + count - middle), rows, below, part),
+        );
     }
 
     fn by_steps(
@@ -439,7 +382,7 @@ impl<'y, T: ConvScalar, const N: usize> Planes<'y, T, N> {
     }
 
     /// The planes of the next task, of each image.
-    fn next(&mut self) -> [Out<'y, T>; N] {
-        from_fn(|image| self.0[image].next().unwrap_or_default())
+    fn next(&mut self) -> [PlaneRows<'y, T>; N] {
+        from_fn(|image| self.0[image].next().unwrap_or_default().into())
     }
 }

@@ -24,15 +24,15 @@ fn forward(plan: &Conv2dPlan, case: &Case, workspace: &mut Workspace<f32>) -> [V
     let bits = |y: &Tensor4<f32>| y.data().iter().map(|y| y.to_bits()).collect();
     let Ok(shape) = plan.pooled_shape(case.n) else { return [bits(&y), vec![], vec![]] };
     let [plain, again] = [false, true].map(|from_packed| {
-        let mut pooled = Tensor4::full(shape, f32::NAN);
-        let (to, argmax) = (pooled.view_mut(), None);
+        let (mut pooled, mut argmax) = (Tensor4::full(shape, f32::NAN), vec![9; shape.len()]);
+        let (to, argmax_to) = (pooled.view_mut(), Some(&mut argmax[..]));
         if from_packed {
-            plan.forward_packed_relu_pool_into(x, &packed, bias, to, argmax, workspace)
+            plan.forward_packed_relu_pool_into(x, &packed, bias, to, argmax_to, workspace)
         } else {
-            plan.forward_relu_pool_into(x, w, bias, to, argmax, workspace)
+            plan.forward_relu_pool_into(x, w, bias, to, argmax_to, workspace)
         }
         .expect("it fits");
-        bits(&pooled)
+        bits(&pooled).into_iter().chain(argmax.into_iter().map(u32::from)).collect()
     });
     [bits(&y), plain, again]
 }

@@ -155,3 +155,48 @@ fn many_channels_are_as_naive() -> Result<(), Im2colError> {
     }
     Ok(())
 }
+
+/// What holds for one axis of these does not hold for the other, so that what is made for usual windows must
+/// not run.
+#[test]
+fn axes_that_differ_are_as_naive() -> Result<(), Im2colError> {
+    let windows = [
+        ("dilated down", Window::square(3).dilations(2, 1)),
+        ("dilated along", Window::square(3).dilations(1, 2)),
+        ("as wide, rows skipped", Window::square(3).strides(2, 1).pad(1)),
+        ("as wide, columns skipped", Window::square(6).strides(1, 2).pad(6)),
+        ("higher than wide", Window::new(5, 3).pad(1)),
+    ];
+    for (what, window) in windows {
+        let images = shape(2, 3, 7, 8);
+        let x = tensor::<f32>(images, 4);
+        for layout in [Layout::PatchRows, Layout::PixelRows] {
+            let columns = unfold(&x, window, layout)?;
+            assert_eq!(columns, naive::unfold(&x, window, layout)?, "{what}, {layout:?}");
+            let y = tensor::<f32>(columns.shape(), 5);
+            let expected = naive::fold(&y, images, window, layout)?;
+            assert_eq!(fold(&y, images, window, layout)?, expected, "{what}, {layout:?}");
+        }
+    }
+    let g = ConvGeometry::new(3, 7, 8, windows[3].1)?;
+    assert_eq!(g.out_w(), 8, "as wide as the input");
+    Ok(())
+}
+
+#[test]
+fn a_window_says_what_it_is() {
+    let window = Window::new(5, 3).strides(2, 1).dilations(1, 4);
+    let padding = Padding { top: 6, left: 7, bottom: 8, right: 9 };
+    assert_eq!(
+        window.padding(padding).to_string(),
+        "kernel 5x3, stride 2x1, dilation 1x4, padding top 6 left 7 bottom 8 right 9"
+    );
+}
+
+#[test]
+fn a_window_of_nothing_is_completed_by_nothing() {
+    for window in [Window::new(0, 0).pad(2), Window::square(3).stride(0).pad(2)] {
+        assert_eq!(window.complete(5, 5), window);
+        assert!(ConvGeometry::new(1, 5, 5, window.complete(5, 5)).is_err());
+    }
+}

@@ -24,6 +24,7 @@ mod neon;
 mod pack;
 pub(crate) mod pairs;
 mod pixels;
+pub(crate) mod plane_rows;
 mod pool;
 mod relu_grad;
 mod scalar;

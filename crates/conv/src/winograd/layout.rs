@@ -9,8 +9,8 @@ use super::tiles::Tiles;
 use crate::call::Call;
 use crate::filters::Filters;
 use crate::kernels::Kernels;
+use crate::kernels::plane_rows::{PlaneLayout, PlaneRows};
 use crate::kernels::winograd::{COLS, Filter, Form, Output, OutputPairs, Product};
-use crate::out::Out;
 use crate::plan::Interleaved;
 use crate::{Conv2dPlan, ConvScalar};
 
@@ -84,6 +84,15 @@ impl<'a, T: ConvScalar> Layout<'a, T> {
             tiles_w,
             tiles: down * along * tiles_h * tiles_w,
         }
+    }
+
+    /// How the planes of the output lie in memory.
+    pub(super) fn planes(&self, pool: bool) -> PlaneLayout {
+        let [out_h, out_w] = match self.interleaved {
+            Some(interleaved) => interleaved.pixels,
+            None => [self.g.out_h(), self.g.out_w()],
+        };
+        PlaneLayout { out_h, out_w, pool }
     }
 
     /// Elements of a chunk of the transformed weights of `width` output channels: those of a point
@@ -334,7 +343,7 @@ impl<'a, T: ConvScalar> Blocking<'a, T> {
         (channels, line): (usize, usize),
         tiles: &Tiles,
         (bias, call): (Option<&[T]>, &Call<'_, T>),
-        y: &mut [Out<'_, T>],
+        y: &mut [PlaneRows<'_, T>],
     ) {
         let layout = self.layout;
         if let Some(Interleaved { pixels: [out_h, out_w], .. }) = layout.interleaved {
@@ -363,12 +372,10 @@ impl<'a, T: ConvScalar> Blocking<'a, T> {
             registers: tiles.registers(0, tiles.count),
             y,
             channels,
-            out_h: layout.g.out_h(),
-            out_w: layout.g.out_w(),
+            planes: layout.planes(call.pool),
             dilation: layout.phases.dilation,
             bias,
             relu: call.relu(),
-            pool: call.pool,
         });
     }
 }

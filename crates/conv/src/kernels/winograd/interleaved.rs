@@ -3,7 +3,7 @@
 use super::super::vector::Vector;
 use super::output::{Segment, columns};
 use super::{Form, PITCH, Points, Register};
-use crate::out::Out;
+use crate::kernels::plane_rows::{PlaneLayout, PlaneRows};
 
 /// The output of some tiles of some channels: every second row of it, to which two phases contribute
 /// every second column each. A pixel of a tile is one of each phase.
@@ -19,7 +19,7 @@ pub(crate) struct OutputPairs<'a, 'y, T> {
     pub(crate) segments: &'a [Segment],
     pub(crate) registers: &'a [Register],
     /// The planes of the channels, of each image; overwritten where the tiles lie.
-    pub(crate) y: &'a mut [Out<'y, T>],
+    pub(crate) y: &'a mut [PlaneRows<'y, T>],
     pub(crate) channels: usize,
     pub(crate) out_h: usize,
     pub(crate) out_w: usize,
@@ -40,6 +40,8 @@ impl<T> OutputPairs<'_, '_, T> {
             register.check(|i| self.segments[i].tiles, lanes);
             for s in &self.segments[register.first..register.last] {
                 assert!(s.tiles > 0 && end <= self.y[s.image].len());
+                let planes = PlaneLayout { out_h: self.out_h, out_w: self.out_w, pool: false };
+                self.y[s.image].check(0..self.out_h, planes);
             }
         }
     }
@@ -81,7 +83,7 @@ pub(crate) unsafe fn output_pairs<V: Vector, F: Points<IN>, const OUT: usize, co
                 }
                 let mut at = 0;
                 for s in &args.segments[register.first..register.last] {
-                    let y = args.y.get_unchecked_mut(s.image).y.as_mut_ptr();
+                    let y = args.y.get_unchecked_mut(s.image).as_mut_ptr();
                     rows::<V, OUT>(args, s, y.add(channel * plane_len), lines.add(at));
                     at += 2 * OUT * s.tiles;
                 }

@@ -3,7 +3,7 @@
 use super::super::pool::greatest;
 use super::super::vector::Vector;
 use super::{Form, PITCH, Points, Register};
-use crate::out::Out;
+use crate::kernels::plane_rows::{PlaneLayout, PlaneRows};
 
 /// Neighbouring tiles of one row of tiles of one image, or of one phase of it where the window is
 /// dilated: the pixels of the output that read the same pixels of the input.
@@ -31,12 +31,10 @@ pub(crate) struct Output<'a, 'y, T> {
     pub(crate) segments: &'a [Segment],
     pub(crate) registers: &'a [Register],
     /// The planes of the channels, of each image; overwritten where the tiles lie.
-    pub(crate) y: &'a mut [Out<'y, T>],
-    /// Whether they are pooled, which takes tiles of an even number of rows, and no dilation.
-    pub(crate) pool: bool,
+    pub(crate) y: &'a mut [PlaneRows<'y, T>],
+    /// To be pooled takes tiles of an even number of rows, and no dilation.
+    pub(crate) planes: PlaneLayout,
     pub(crate) channels: usize,
-    pub(crate) out_h: usize,
-    pub(crate) out_w: usize,
     /// Rows and columns from one pixel of a phase to the next.
     pub(crate) dilation: [usize; 2],
     /// Of each channel, if there is one.
@@ -45,27 +43,27 @@ pub(crate) struct Output<'a, 'y, T> {
 }
 
 impl<T> Output<'_, '_, T> {
-    /// Elements of a plane that is written.
-    fn plane_len(&self) -> usize {
-        if self.pool { (self.out_h / 2) * (self.out_w / 2) } else { self.out_h * self.out_w }
-    }
-
     /// Panics if it would reach beyond its slices.
     pub(crate) fn check(&self, lanes: usize) {
         assert!(self.channels > 0 && self.dilation[0] > 0 && self.dilation[1] > 0);
         assert!(self.bias.is_none_or(|bias| bias.len() >= self.channels));
-        assert!(!self.pool || self.form.out().is_multiple_of(2) && self.dilation == [1, 1]);
-        let end = self.channels * self.plane_len();
+        let pool = self.planes.pool;
+        assert!(!pool || self.form.out().is_multiple_of(2) && self.dilation == [1, 1]);
+        let end = self.channels * self.planes.plane_len();
         let last = (self.form.points() - 1) * self.point_stride
             + (self.channels - 1) * self.channel_stride;
         assert!(last + self.registers.len() * lanes <= self.m.len());
         for register in self.registers {
             register.check(|i| self.segments[i].tiles, lanes);
             for s in &self.segments[register.first..register.last] {
-                let Out { y, argmax } = &self.y[s.image];
+                let y = &self.y[s.image];
                 assert!(s.tiles > 0 && end <= y.len());
-                assert!(argmax.is_empty() || argmax.len() == y.len());
-                assert!(!self.pool || s.top.is_multiple_of(2) && s.left.is_multiple_of(2));
+                assert!(!pool || s.top.is_multiple_of(2) && s.left.is_multiple_of(2));
+                let row = |r: usize| s.phase[0] + self.dilation[0] * (s.top + r);
+                let [height, _] = extent(self, s, self.form.out());
+                if height > 0 {
+                    y.check(row(0)..row(height - 1) + 1, self.planes);
+                }
             }
         }
     }
@@ -77,8 +75,8 @@ fn extent<T>(args: &Output<'_, '_, T>, s: &Segment, out: usize) -> [usize; 2] {
     let left_over = |out: usize, phase: usize, dilation: usize, first: usize| {
         out.saturating_sub(phase).div_ceil(dilation).saturating_sub(first)
     };
-    let height = left_over(args.out_h, s.phase[0], args.dilation[0], s.top);
-    let width = left_over(args.out_w, s.phase[1], args.dilation[1], s.left);
+    let height = left_over(args.planes.out_h, s.phase[0], args.dilation[0], s.top);
+    let width = left_over(args.planes.out_w, s.phase[1], args.dilation[1], s.left);
     [out.min(height), (out * s.tiles).min(width)]
 }
 
@@ -92,7 +90,8 @@ pub(crate) unsafe fn output<V: Vector, F: Points<IN>, const OUT: usize, const IN
 ) {
     const { assert!(OUT < PITCH) };
     let zero = V::Elem::default();
-    let plane_len = args.out_h * args.out_w;
+    let PlaneLayout { out_h, out_w, pool } = args.planes;
+    let plane_len = out_h * out_w;
     // SAFETY: the caller guarantees the CPU. Of each of the lines `OUT` registers are written, and at
     // most that many elements read, and the rest of a register. What is read of `m` has been checked. Of
     // `y`, that the planes exist has been checked; a register is written as a whole where all its
@@ -106,7 +105,7 @@ pub(crate) unsafe fn output<V: Vector, F: Points<IN>, const OUT: usize, const IN
                 let m = args.m.as_ptr().add(channel * args.channel_stride + i * V::LANES);
                 let half = columns::<V, F, OUT, IN>(m, args.point_stride);
                 let segments = &args.segments[register.first..register.last];
-                if args.pool {
+                if pool {
                     let mut pixels = [[bias; OUT]; OUT];
                     for r in 0..OUT {
                         let t = F::output::<V, OUT>(half[r]);
@@ -116,7 +115,7 @@ pub(crate) unsafe fn output<V: Vector, F: Points<IN>, const OUT: usize, const IN
                         }
                     }
                     let tagged =
-                        segments.iter().any(|s| !args.y.get_unchecked(s.image).argmax.is_empty());
+                        segments.iter().any(|s| args.y.get_unchecked(s.image).has_argmax());
                     if tagged {
                         pooled::<V, OUT, true>(args, (channel, segments), &pixels, lines);
                     } else {
@@ -143,8 +142,8 @@ pub(crate) unsafe fn output<V: Vector, F: Points<IN>, const OUT: usize, const IN
                     match whole {
                         Some((s, height)) if r < height => {
                             let row = s.phase[0] + args.dilation[0] * (s.top + r);
-                            let y = args.y.get_unchecked_mut(s.image).y.as_mut_ptr();
-                            let to = y.add(channel * plane_len + row * args.out_w + s.left);
+                            let y = args.y.get_unchecked_mut(s.image).as_mut_ptr();
+                            let to = y.add(channel * plane_len + row * out_w + s.left);
                             // The same pixels of the next channel will be written next.
                             for c in 0..OUT {
                                 V::prefetch_to_write(to.wrapping_add(plane_len + c * V::LANES));
@@ -158,7 +157,7 @@ pub(crate) unsafe fn output<V: Vector, F: Points<IN>, const OUT: usize, const IN
                 if whole.is_none() {
                     let mut at = 0;
                     for s in segments {
-                        let y = args.y.get_unchecked_mut(s.image).y.as_mut_ptr();
+                        let y = args.y.get_unchecked_mut(s.image).as_mut_ptr();
                         rows::<V, OUT>(args, s, y.add(channel * plane_len), lines.add(at));
                         at += OUT * s.tiles;
                     }
@@ -227,13 +226,14 @@ unsafe fn pooled<V: Vector, const OUT: usize, const TAGS: bool>(
                 if half == 2 { V::store_by_2(vectors, to) } else { vectors[0].store(to) }
             }
         }
-        let (plane_len, out_w) = (args.plane_len(), args.out_w / 2);
+        let (plane_len, out_w) = (args.planes.plane_len(), args.planes.out_w / 2);
         let mut at = 0;
         for s in segments {
             let [height, width] = extent(args, s, OUT).map(|pixels| pixels / 2);
             let out = args.y.get_unchecked_mut(s.image);
-            let y = out.y.as_mut_ptr().add(channel * plane_len);
-            let argmax = out.argmax.as_mut_ptr().wrapping_add(channel * plane_len);
+            let y = out.as_mut_ptr().add(channel * plane_len);
+            let argmax = out.argmax().unwrap_or(std::ptr::null_mut());
+            let argmax = argmax.wrapping_add(channel * plane_len);
             for r in 0..height {
                 for c in (0..width).step_by(V::LANES) {
                     let place = (s.top / 2 + r) * out_w + s.left / 2 + c;
@@ -267,6 +267,7 @@ unsafe fn rows<V: Vector, const OUT: usize>(
 ) {
     let [height, width] = extent(args, s, OUT);
     let [down, along] = args.dilation;
+    let PlaneLayout { out_h, out_w, .. } = args.planes;
     // SAFETY: the caller guarantees the CPU and the lines. Of `y`, rows below `out_h` are written, and
     // of each at most the columns that are left; that the plane exists has been checked.
     unsafe {
@@ -275,9 +276,9 @@ unsafe fn rows<V: Vector, const OUT: usize>(
             for c in (0..width).step_by(V::LANES) {
                 let value = V::load(lines.add(r * PITCH * V::LANES + c));
                 let count = V::LANES.min(width - c);
-                let to = y.add(row * args.out_w + s.phase[1] + along * (s.left + c));
+                let to = y.add(row * out_w + s.phase[1] + along * (s.left + c));
                 // The same pixels of the next channel will be written next.
-                V::prefetch_to_write(to.wrapping_add(args.out_h * args.out_w));
+                V::prefetch_to_write(to.wrapping_add(out_h * out_w));
                 if along != 1 {
                     value.store_by_stride(to, count, along);
                 } else if count == V::LANES {
