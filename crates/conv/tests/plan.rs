@@ -1,0 +1,148 @@
+//! What a plan says of itself, and what it packs.
+
+mod common;
+
+use common::Case;
+use conv::{
+    Algorithm, Conv2d, Conv2dPlan, ConvScalar, KernelSet, Numerics, Options, PackedWeights,
+};
+use im2col::Window;
+use rayon::ThreadPoolBuilder;
+
+const SAME: Window = Window::square(3).pad(1);
+
+/// A convolution that every algorithm serves.
+fn conv() -> Conv2d {
+    Conv2d::new(17, 12, 14, 20, SAME)
+}
+
+fn asked(conv: Conv2d, algorithm: Algorithm, set: KernelSet) -> Conv2dPlan {
+    Conv2dPlan::new(conv, Options::with_algorithm(algorithm).kernels(set)).expect("it serves")
+}
+
+const ALGORITHMS: [Algorithm; 5] = [
+    Algorithm::Naive,
+    Algorithm::Im2colGemm,
+    Algorithm::Direct,
+    Algorithm::Winograd,
+    Algorithm::Depthwise,
+];
+
+#[test]
+fn a_plan_knows_what_it_was_asked_for() {
+    let limit = 1 << 20;
+    let options = Options::with_algorithm(Algorithm::Direct)
+        .numerics(Numerics::Strict)
+        .max_workspace_bytes(limit);
+    assert_eq!(options.max_workspace_bytes, Some(limit));
+    let plan = Conv2dPlan::new(conv(), options).expect("it serves");
+    assert_eq!(plan.options(), options);
+    assert_eq!(*plan.desc(), conv());
+    for set in KernelSet::available() {
+        for algorithm in ALGORITHMS {
+            let plan = asked(conv(), algorithm, set);
+            assert_eq!((plan.algorithm(), plan.kernel_set()), (algorithm, set));
+            assert_eq!([0, 1, 9].map(|n| plan.algorithm_of(n)), [algorithm; 3]);
+        }
+    }
+}
+
+fn packed<T: ConvScalar>(plan: &Conv2dPlan) -> PackedWeights<T> {
+    let inputs = Case::new(1, *plan.desc()).inputs::<T>();
+    plan.pack_weights(inputs.w.view()).expect("it fits")
+}
+
+#[test]
+fn packed_weights_are_those_of_the_algorithm() {
+    let weights = 20 * 17 * 9;
+    for set in KernelSet::available() {
+        for algorithm in ALGORITHMS {
+            let plan = asked(conv(), algorithm, set);
+            let (single, double) = (packed::<f32>(&plan), packed::<f64>(&plan));
+            assert_eq!([single.algorithm(), double.algorithm()], [algorithm; 2]);
+            let (least, most) = match algorithm {
+                Algorithm::Naive => (weights, weights),
+                // As many points as a form may have instead of taps, whole registers, and a line for each point.
+                Algorithm::Winograd => (weights, weights * 16),
+                _ => (weights, weights * 3),
+            };
+            for (bytes, of) in [(single.bytes(), 4), (double.bytes(), 8)] {
+                assert!((least * of..=most * of).contains(&bytes), "{bytes}: {}", plan.describe());
+            }
+        }
+        // No channels, no weights.
+        let nothing = asked(Conv2d::new(0, 5, 5, 2, SAME), Algorithm::Direct, set);
+        assert_eq!(packed::<f32>(&nothing).bytes(), 0);
+    }
+}
+
+/// Where another algorithm runs few images, both forms are packed.
+#[test]
+fn weights_for_few_images_are_packed_too() {
+    let conv = Conv2d::new(64, 8, 8, 64, SAME);
+    for set in KernelSet::available() {
+        let plan = asked(conv, Algorithm::Auto, set);
+        let bytes = |algorithm| packed::<f32>(&asked(conv, algorithm, set)).bytes();
+        let mut expected = bytes(plan.algorithm());
+        if plan.algorithm_of(1) != plan.algorithm() {
+            assert_eq!(plan.algorithm(), Algorithm::Winograd);
+            expected += bytes(plan.algorithm_of(1));
+        }
+        assert_eq!(packed::<f32>(&plan).bytes(), expected, "{set}");
+    }
+}
+
+#[test]
+fn doubles_are_products_where_there_is_a_choice() {
+    for set in KernelSet::available() {
+        let plan = asked(conv(), Algorithm::Auto, set);
+        assert_eq!(packed::<f64>(&plan).algorithm(), Algorithm::Im2colGemm, "{set}");
+        let limited = Options::default().kernels(set).max_workspace_bytes(0);
+        let plan = Conv2dPlan::new(conv(), limited).expect("one needs nothing");
+        assert_eq!(packed::<f64>(&plan).algorithm(), plan.algorithm(), "{set}, no workspace");
+        // Without a pixel there is nothing to walk over.
+        let empty =
+            asked(Conv2d::new(2, 0, 0, 3, Window::square(3).pad(2)), Algorithm::Direct, set);
+        assert_eq!(packed::<f32>(&empty).algorithm(), Algorithm::Im2colGemm, "{set}");
+    }
+}
+
+/// An algorithm that does not pool in passing takes the output of an image for each thread besides.
+#[test]
+fn the_workspace_of_a_pool() {
+    /// What a workspace has to align what it lends.
+    const SPARE: usize = 64;
+    let dilated = Conv2d::new(17, 16, 14, 20, Window::square(3).pad(1).dilation(2));
+    for set in KernelSet::available() {
+        for (conv, algorithm) in [
+            (conv(), Algorithm::Naive),
+            (conv(), Algorithm::Im2colGemm),
+            (conv(), Algorithm::Direct),
+            (conv(), Algorithm::Depthwise),
+            (conv(), Algorithm::Winograd),
+            (dilated, Algorithm::Winograd),
+            (dilated, Algorithm::Direct),
+        ] {
+            let plan = asked(conv, algorithm, set);
+            let image = 4 * plan.output_shape(1).expect("a small one").image_len();
+            for threads in [1, 3] {
+                let pool = ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+                let [most, without] = pool
+                    .install(|| [plan.max_relu_pool_workspace_bytes(), plan.max_workspace_bytes()]);
+                let besides = most - without;
+                let itself = match algorithm {
+                    Algorithm::Im2colGemm => false,
+                    Algorithm::Winograd => conv == self::conv(),
+                    _ => true,
+                };
+                let expected = if itself { 0 } else { threads * image };
+                let range = expected..=expected + if itself { 0 } else { 4 * SPARE };
+                assert!(
+                    range.contains(&besides),
+                    "{besides}, {range:?}: {threads} threads, {}",
+                    plan.describe()
+                );
+            }
+        }
+    }
+}
