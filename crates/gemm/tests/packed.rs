@@ -208,3 +208,14 @@ fn sets_are_found_by_their_names() {
     assert_eq!(InstructionSet::named("sse"), None);
     assert!(InstructionSet::detect().is_available());
 }
+
+/// Every set that the CPU has is used: without one, products are right, and slow.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn sets_are_those_of_the_cpu() {
+    let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    let avx512 = is_x86_feature_detected!("avx512f") && avx2;
+    let sets = [InstructionSet::Avx512, InstructionSet::Avx2, InstructionSet::Neon];
+    assert_eq!(sets.map(InstructionSet::is_available), [avx512, avx2, false]);
+    assert!(InstructionSet::Scalar.is_available());
+}
