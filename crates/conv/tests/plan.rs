@@ -146,3 +146,66 @@ fn the_workspace_of_a_pool() {
         }
     }
 }
+
+/// The gradient by the input runs by what is asked for, the mirrored convolution of each phase of a stride.
+#[test]
+fn the_gradient_by_the_input_is_what_was_asked_for() {
+    let windows =
+        [SAME, SAME.stride(2), Window::square(3).dilation(2), Window::square(4).stride(2)];
+    for set in KernelSet::available() {
+        for window in windows {
+            let conv = Conv2d::new(17, 12, 14, 20, window);
+            for algorithm in ALGORITHMS {
+                let plan = asked(conv, algorithm, set);
+                assert_eq!(plan.backward_data_algorithm(), algorithm, "{}", plan.describe());
+                let limited = Options::with_algorithm(algorithm).kernels(set);
+                let limited = limited.max_workspace_bytes(1 << 30);
+                let plan = Conv2dPlan::new(conv, limited).expect("it serves");
+                assert_eq!(
+                    plan.backward_data_algorithm(),
+                    algorithm,
+                    "limited: {}",
+                    plan.describe()
+                );
+                let needs = plan.max_backward_data_workspace_bytes();
+                assert_eq!(needs > 0, algorithm != Algorithm::Naive, "{}", plan.describe());
+            }
+        }
+        // Nothing to walk over: sums of nothing, which products know.
+        for nothing in [Conv2d::new(3, 5, 5, 0, SAME), Conv2d::new(0, 5, 5, 2, SAME)] {
+            let plan = asked(nothing, Algorithm::Direct, set);
+            assert_eq!(plan.backward_data_algorithm(), Algorithm::Im2colGemm);
+        }
+    }
+}
+
+/// A window that is the whole image meets it once: its gradient is a single product.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn a_whole_window_is_a_product() {
+    if !KernelSet::Avx2.is_available() {
+        return;
+    }
+    let of = |conv: Conv2d, options: Options| {
+        let plan = Conv2dPlan::new(conv, options.kernels(KernelSet::Avx2)).expect("it serves");
+        (plan.backward_data_algorithm(), plan.max_backward_data_workspace_bytes())
+    };
+    let whole = Conv2d::new(16, 5, 5, 40, Window::square(5));
+    let product = (Algorithm::Im2colGemm, 0);
+    assert_eq!(of(whole, Options::default()), product);
+    assert_eq!(of(whole, Options::default().max_workspace_bytes(0)), product);
+    for (what, other, options) in [
+        ("asked for", whole, Options::with_algorithm(Algorithm::Direct)),
+        ("groups", whole.groups(2), Options::default()),
+        ("higher", Conv2d::new(16, 6, 5, 40, Window::square(5)), Options::default()),
+        ("wider", Conv2d::new(16, 5, 6, 40, Window::square(5)), Options::default()),
+        ("padded", Conv2d::new(16, 5, 5, 40, Window::square(5).pad(1)), Options::default()),
+        (
+            "padded, met once",
+            Conv2d::new(16, 5, 5, 40, Window::square(5).pad(1).stride(3)),
+            Options::default(),
+        ),
+    ] {
+        assert_ne!(of(other, options), product, "{what}");
+    }
+}
