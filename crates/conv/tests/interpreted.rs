@@ -32,6 +32,9 @@ fn small_cases() -> Vec<(&'static str, Case)> {
             "stride above the kernel",
             Case::new(1, Conv2d::new(1, 7, 7, 2, Window::new(1, 2).stride(3))),
         ),
+        // More than Winograd's algorithm sums at a time, forward and back.
+        ("many channels", Case::new(1, Conv2d::new(67, 3, 4, 5, same))),
+        ("many output channels", Case::new(1, Conv2d::new(5, 4, 3, 67, same))),
         ("no channels", Case::new(1, Conv2d::new(0, 3, 3, 2, same))),
     ]
 }
