@@ -170,6 +170,14 @@ impl<T: ConvScalar> Run<'_, T> {
         self.memory.task_blocks * self.layout.width * self.plane_len()
     }
 
+    /// Transforms the input of some tiles, on this thread alone.
+    fn transform_input(&self, group: usize, tiles: &Tiles, v: &mut [T], scratch: &mut [T]) {
+        let blocking = &self.memory.blocking;
+        for (piece, v) in v.chunks_exact_mut(blocking.v_piece()).enumerate() {
+            blocking.transform_input(self.call.x, group, piece, tiles, v, scratch);
+        }
+    }
+
     /// Some output channels of some tiles: `y` has the planes of each image.
     fn task(
         &self,
@@ -239,9 +247,7 @@ impl<T: ConvScalar> Run<'_, T> {
                 for first in (before * layout.tiles..end).step_by(BLOCK) {
                     tiles.cut(layout, first..(first + BLOCK).min(end));
                     for group in 0..layout.groups {
-                        for (piece, v) in v.chunks_exact_mut(blocking.v_piece()).enumerate() {
-                            blocking.transform_input(self.call.x, group, piece, &tiles, v, scratch);
-                        }
+                        self.transform_input(group, &tiles, v, scratch);
                         let skipped = tiles.images.start - before;
                         let out = out.reborrow().from(skipped * image_len);
                         let mut planes = Planes::<T, MAX_IMAGES>::new(self, out, group);
@@ -267,9 +273,7 @@ impl<T: ConvScalar> Run<'_, T> {
                 let (v, scratch) = scratch.split_at_mut(blocking.v_len());
                 let mut cut = Tiles::new();
                 cut.cut(layout, 0..tiles);
-                for (piece, v) in v.chunks_exact_mut(blocking.v_piece()).enumerate() {
-                    blocking.transform_input(self.call.x, 0, piece, &cut, v, scratch);
-                }
+                self.transform_input(0, &cut, v, scratch);
                 let most = share.min(self.memory.task_blocks * layout.width);
                 for (task, out) in out.chunks(most * plane_len).enumerate() {
                     let first = i * share + task * most;
@@ -290,9 +294,7 @@ impl<T: ConvScalar> Run<'_, T> {
                 let mut tiles = Tiles::new();
                 let end = (first + rows).min(layout.tiles_h);
                 tiles.cut(layout, first * layout.tiles_w..end * layout.tiles_w);
-                for (piece, v) in v.chunks_exact_mut(blocking.v_piece()).enumerate() {
-                    blocking.transform_input(self.call.x, 0, piece, &tiles, v, scratch);
-                }
+                self.transform_input(0, &tiles, v, scratch);
                 for first in (0..layout.group_oc).step_by(most) {
                     let channels = first..(first + most).min(layout.group_oc);
                     let y = y.planes(channels.clone(), planes);

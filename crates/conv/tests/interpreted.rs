@@ -3,7 +3,9 @@
 
 mod common;
 
-use common::{Case, Inputs, all_options, assert_outputs, assert_sums, run, slack, try_options};
+use common::{
+    Case, Inputs, all_options, assert_outputs, assert_sums, naive_pool, run, slack, try_options,
+};
 use conv::{
     Affine, Algorithm, Backward, Conv2d, Conv2dPlan, ConvScalar, Epilogue, KernelSet, MaxRow,
     PairShares, PairSums, Update, Workspace, naive,
@@ -79,20 +81,8 @@ fn check<T: ConvScalar>(what: &str, case: &Case) {
         let (mut pooled, mut argmax) = (Tensor4::full(shape, T::NAN), vec![9; shape.len()]);
         let (to, places) = (pooled.view_mut(), Some(&mut argmax[..]));
         plan.forward_relu_pool_into(x, w, bias, to, places, &mut workspace).expect("it fits");
-        let all = actual.y.map(relu);
-        let (rows, cols) = (all.shape().h(), all.shape().w());
-        let greatest = |i: usize| {
-            let (plane, row, col) =
-                (i / (shape.h() * shape.w()), i / shape.w() % shape.h(), i % shape.w());
-            let first = plane * rows * cols + 2 * row * cols + 2 * col;
-            let four = [first, first + 1, first + cols, first + cols + 1].map(|at| all.data()[at]);
-            let mut winner = 0;
-            (1..4).for_each(|tap| winner = if four[tap] > four[winner] { tap } else { winner });
-            (four[winner], winner as u8)
-        };
-        for (i, (&pooled, &tap)) in pooled.data().iter().zip(&argmax).enumerate() {
-            assert!(greatest(i) == (pooled, tap), "{what}: pooled, {i}: {pooled:?}, {tap}");
-        }
+        let expected = naive_pool(actual.y.map(relu).view());
+        assert!(expected == (pooled.data().to_vec(), argmax.clone()), "{what}: pooled");
 
         let dy = tensor::<T>(shape, 5);
         let mut spread = Tensor4::full(y.shape(), T::NAN);

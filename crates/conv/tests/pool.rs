@@ -3,8 +3,8 @@
 mod common;
 
 use common::{
-    Case, Inputs, all_options, large_cases, on_every_set, plan, plans, seeded, try_options,
-    wide_case,
+    Case, Inputs, Pooled, all_options, large_cases, naive_pool, on_every_set, plan, plans, seeded,
+    try_options, wide_case,
 };
 use conv::{
     Algorithm, Conv2d, Conv2dPlan, ConvError, ConvScalar, Epilogue, KernelSet, Options, Workspace,
@@ -13,34 +13,11 @@ use im2col::Window;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use rayon::ThreadPoolBuilder;
-use tensor4::{Tensor4, View4};
+use tensor4::Tensor4;
 use testkit::{cases, relative_rms};
 
 /// How many random convolutions each algorithm runs on each set.
 const CASES: u32 = 150;
-
-/// The pooled pixels, and which of the four each is.
-type Pooled<T> = (Vec<T>, Vec<u8>);
-
-/// The pool as it is defined.
-fn naive_pool<T: ConvScalar>(x: View4<'_, T>) -> Pooled<T> {
-    let [n, c, h, w] = x.dims();
-    let mut pooled = (Vec::new(), Vec::new());
-    for plane in (0..n * c).map(|i| x.plane(i / c, i % c)) {
-        for (row, col) in (0..h / 2).flat_map(|row| (0..w / 2).map(move |col| (row, col))) {
-            let pixel = |i: usize| plane[(2 * row + i / 2) * w + 2 * col + i % 2];
-            let (mut max, mut argmax) = (pixel(0), 0);
-            for i in 1..4 {
-                if pixel(i) > max || (pixel(i).is_nan() && !max.is_nan()) {
-                    (max, argmax) = (pixel(i), i);
-                }
-            }
-            pooled.0.push(max);
-            pooled.1.push(argmax as u8);
-        }
-    }
-    pooled
-}
 
 /// A forward pass and then a pool.
 fn one_by_one<T: ConvScalar>(plan: &Conv2dPlan, inputs: &Inputs<T>) -> Pooled<T> {

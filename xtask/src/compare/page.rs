@@ -20,12 +20,13 @@ const METHOD: &str = "\
 A ratio is how many times as fast as a peer this library is: above 1 it is the faster one. Every layer and
 every network is timed by each library in turn, while the processes of the others are stopped, and that in
 several rounds; a time is the median of the rounds, a ratio the median of the ratios within the rounds, so
-that what slows the whole machine down for a while falls out. In a round, calls are made for 50 ms to get warm and then timed one by one for 150 ms (at
-least five calls, at most 3 s), of which the median counts. The peers run in the way that suits them best:
-PyTorch in the faster of NCHW and channels_last, whole networks also in the faster of eager and
-`torch.compile`, with fused Adam and an allocator that keeps its pages; ONNX Runtime and OpenVINO with all
-graph optimisations and bound buffers; all with the same number of threads, in f32. Every result is compared
-with f64 before it is timed. A training step is forward, loss, backward and Adam.
+that what slows the whole machine down for a while falls out. In a round, calls are made for 50 ms to get
+warm and then timed one by one for 150 ms (at least five calls, at most 3 s), of which the median counts.
+The peers run in the way that suits them best: PyTorch in the faster of NCHW and channels_last, whole
+networks also in the faster of eager and `torch.compile`, with fused Adam and an allocator that keeps its
+pages; ONNX Runtime and OpenVINO with all graph optimisations and bound buffers; all with the same number
+of threads, in f32. Every result is compared with f64 before it is timed. A training step is forward, loss,
+backward and Adam.
 [benches/peers](benches/peers/README.md) says how each library is called.
 
 GFLOP/s count two operations for each multiply-add of the formula, whatever an algorithm saves, so that

@@ -346,7 +346,7 @@ impl<'a, T: ConvScalar> Blocking<'a, T> {
         y: &mut [PlaneRows<'_, T>],
     ) {
         let layout = self.layout;
-        if let Some(Interleaved { pixels: [out_h, out_w], .. }) = layout.interleaved {
+        if layout.interleaved.is_some() {
             debug_assert!(bias.is_none() && !call.relu() && !call.pool);
             return layout.kernels.winograd_output_pairs(OutputPairs {
                 form: layout.form,
@@ -357,9 +357,8 @@ impl<'a, T: ConvScalar> Blocking<'a, T> {
                 segments: &tiles.segments,
                 registers: tiles.registers(0, tiles.count),
                 y,
+                planes: layout.planes(call.pool),
                 channels,
-                out_h,
-                out_w,
                 row: line,
             });
         }

@@ -371,3 +371,26 @@ pub(crate) fn on_every_set_of<P>(
         assert!(ran >= cases, "{options:?} ran {ran} times");
     }
 }
+
+/// The pooled pixels, and which of the four each is.
+pub(crate) type Pooled<T> = (Vec<T>, Vec<u8>);
+
+/// The pool as it is defined.
+pub(crate) fn naive_pool<T: ConvScalar>(x: View4<'_, T>) -> Pooled<T> {
+    let [n, c, h, w] = x.dims();
+    let mut pooled = (Vec::new(), Vec::new());
+    for plane in (0..n * c).map(|i| x.plane(i / c, i % c)) {
+        for (row, col) in (0..h / 2).flat_map(|row| (0..w / 2).map(move |col| (row, col))) {
+            let pixel = |i: usize| plane[(2 * row + i / 2) * w + 2 * col + i % 2];
+            let (mut max, mut argmax) = (pixel(0), 0);
+            for i in 1..4 {
+                if pixel(i) > max || (pixel(i).is_nan() && !max.is_nan()) {
+                    (max, argmax) = (pixel(i), i);
+                }
+            }
+            pooled.0.push(max);
+            pooled.1.push(argmax as u8);
+        }
+    }
+    pooled
+}

@@ -20,9 +20,9 @@ pub(crate) struct OutputPairs<'a, 'y, T> {
     pub(crate) registers: &'a [Register],
     /// The planes of the channels, of each image; overwritten where the tiles lie.
     pub(crate) y: &'a mut [PlaneRows<'y, T>],
+    /// Not to be pooled.
+    pub(crate) planes: PlaneLayout,
     pub(crate) channels: usize,
-    pub(crate) out_h: usize,
-    pub(crate) out_w: usize,
     /// The first row, 0 or 1.
     pub(crate) row: usize,
 }
@@ -30,8 +30,8 @@ pub(crate) struct OutputPairs<'a, 'y, T> {
 impl<T> OutputPairs<'_, '_, T> {
     /// Panics if it would reach beyond its slices.
     pub(crate) fn check(&self, lanes: usize) {
-        assert!(self.channels > 0);
-        let end = self.channels * self.out_h * self.out_w;
+        assert!(self.channels > 0 && !self.planes.pool);
+        let end = self.channels * self.planes.plane_len();
         let last = (self.form.points() - 1) * self.point_stride
             + self.pair
             + (self.channels - 1) * self.channel_stride;
@@ -40,8 +40,7 @@ impl<T> OutputPairs<'_, '_, T> {
             register.check(|i| self.segments[i].tiles, lanes);
             for s in &self.segments[register.first..register.last] {
                 assert!(s.tiles > 0 && end <= self.y[s.image].len());
-                let planes = PlaneLayout { out_h: self.out_h, out_w: self.out_w, pool: false };
-                self.y[s.image].check(0..self.out_h, planes);
+                self.y[s.image].check(0..self.planes.out_h, self.planes);
             }
         }
     }
@@ -56,7 +55,7 @@ pub(crate) unsafe fn output_pairs<V: Vector, F: Points<IN>, const OUT: usize, co
     args: &mut OutputPairs<'_, '_, V::Elem>,
 ) {
     const { assert!(OUT < PITCH) };
-    let plane_len = args.out_h * args.out_w;
+    let plane_len = args.planes.plane_len();
     // SAFETY: the caller guarantees the CPU. `OUT` registers of each side and twice as many of each line
     // are written, and at most those read, and the rest of a register. What is read of `m` has been checked,
     // and that the planes of `y` exist.
@@ -105,8 +104,9 @@ unsafe fn rows<V: Vector, const OUT: usize>(
     y: *mut V::Elem,
     lines: *const V::Elem,
 ) {
-    let height = args.out_h.saturating_sub(args.row).div_ceil(2).saturating_sub(s.top).min(OUT);
-    let width = args.out_w.saturating_sub(2 * s.left).min(2 * OUT * s.tiles);
+    let PlaneLayout { out_h, out_w, .. } = args.planes;
+    let height = out_h.saturating_sub(args.row).div_ceil(2).saturating_sub(s.top).min(OUT);
+    let width = out_w.saturating_sub(2 * s.left).min(2 * OUT * s.tiles);
     // SAFETY: the caller guarantees the CPU and the lines. Of `y`, rows below `out_h` are written, and
     // of each at most the columns that are left; that the plane exists has been checked.
     unsafe {
@@ -115,9 +115,9 @@ unsafe fn rows<V: Vector, const OUT: usize>(
             for c in (0..width).step_by(V::LANES) {
                 let value = V::load(lines.add(r * 2 * PITCH * V::LANES + c));
                 let count = V::LANES.min(width - c);
-                let to = y.add(row * args.out_w + 2 * s.left + c);
+                let to = y.add(row * out_w + 2 * s.left + c);
                 // The same pixels of the next channel will be written next.
-                V::prefetch_to_write(to.wrapping_add(args.out_h * args.out_w));
+                V::prefetch_to_write(to.wrapping_add(out_h * out_w));
                 if count == V::LANES {
                     value.store(to);
                 } else {
