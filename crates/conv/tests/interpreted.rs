@@ -83,6 +83,11 @@ fn check<T: ConvScalar>(what: &str, case: &Case) {
         plan.forward_relu_pool_into(x, w, bias, to, places, &mut workspace).expect("it fits");
         let expected = naive_pool(actual.y.map(relu).view());
         assert!(expected == (pooled.data().to_vec(), argmax.clone()), "{what}: pooled");
+        let (mut again, mut places) = (Tensor4::full(shape, T::NAN), vec![9; shape.len()]);
+        let (to, at) = (again.view_mut(), Some(&mut places[..]));
+        plan.forward_packed_relu_pool_into(x, &packed, bias, to, at, &mut workspace)
+            .expect("it fits");
+        assert!(expected == (again.into_vec(), places), "{what}: packed and pooled");
 
         let dy = tensor::<T>(shape, 5);
         let mut spread = Tensor4::full(y.shape(), T::NAN);

@@ -4,10 +4,12 @@ mod common;
 
 use common::Case;
 use conv::{
-    Algorithm, Conv2d, Conv2dPlan, ConvScalar, KernelSet, Numerics, Options, PackedWeights,
+    Algorithm, Conv2d, Conv2dPlan, ConvScalar, Epilogue, KernelSet, Numerics, Options,
+    PackedWeights, Workspace,
 };
 use im2col::Window;
 use rayon::ThreadPoolBuilder;
+use tensor4::Tensor4;
 
 const SAME: Window = Window::square(3).pad(1);
 
@@ -68,24 +70,65 @@ fn packed_weights_are_those_of_the_algorithm() {
             }
         }
         // No channels, no weights.
-        let nothing = asked(Conv2d::new(0, 5, 5, 2, SAME), Algorithm::Direct, set);
-        assert_eq!(packed::<f32>(&nothing).bytes(), 0);
+        for algorithm in [Algorithm::Naive, Algorithm::Im2colGemm, Algorithm::Direct] {
+            for nothing in [Conv2d::new(0, 5, 5, 2, SAME), Conv2d::new(3, 5, 5, 0, SAME)] {
+                let bytes = packed::<f32>(&asked(nothing, algorithm, set)).bytes();
+                assert_eq!(bytes, 0, "{algorithm}");
+            }
+        }
     }
 }
 
 /// Where another algorithm runs few images, both forms are packed.
 #[test]
 fn weights_for_few_images_are_packed_too() {
-    let conv = Conv2d::new(64, 8, 8, 64, SAME);
-    for set in KernelSet::available() {
-        let plan = asked(conv, Algorithm::Auto, set);
-        let bytes = |algorithm| packed::<f32>(&asked(conv, algorithm, set)).bytes();
-        let mut expected = bytes(plan.algorithm());
-        if plan.algorithm_of(1) != plan.algorithm() {
-            assert_eq!(plan.algorithm(), Algorithm::Winograd);
-            expected += bytes(plan.algorithm_of(1));
+    let of_few_tiles = Conv2d::new(128, 8, 4, 128, SAME);
+    let of_many = Conv2d::new(64, 16, 16, 64, SAME);
+    for set in KernelSet::available().into_iter().filter(|&set| set != KernelSet::Scalar) {
+        for (conv, few) in [(of_few_tiles, true), (of_many, false)] {
+            let plan = asked(conv, Algorithm::Auto, set);
+            assert_eq!(plan.algorithm(), Algorithm::Winograd, "{}", plan.describe());
+            assert_eq!(plan.algorithm_of(99), Algorithm::Winograd);
+            let of_one = if few { Algorithm::Direct } else { Algorithm::Winograd };
+            assert_eq!(plan.algorithm_of(1), of_one, "{}", plan.describe());
+            let bytes = |algorithm| packed::<f32>(&asked(conv, algorithm, set)).bytes();
+            let direct = if few { bytes(Algorithm::Direct) } else { 0 };
+            let expected = bytes(Algorithm::Winograd) + direct;
+            assert_eq!(packed::<f32>(&plan).bytes(), expected, "{}", plan.describe());
         }
-        assert_eq!(packed::<f32>(&plan).bytes(), expected, "{set}");
+    }
+}
+
+/// Weights serve the plans whose algorithm, kernels, groups and shape they were packed for, and no others.
+#[test]
+fn weights_packed_for_another_plan_are_refused() {
+    fn serve<T: ConvScalar>(weights: &PackedWeights<T>, plan: &Conv2dPlan) -> bool {
+        let x = Case::new(1, *plan.desc()).inputs::<T>().x;
+        let mut y = Tensor4::zeros(plan.output_shape(1).expect("a small one"));
+        let (y, mut workspace) = (y.view_mut(), Workspace::new());
+        plan.forward_packed_into(x.view(), weights, None, Epilogue::None, y, &mut workspace).is_ok()
+    }
+    let sets = KernelSet::available();
+    for algorithm in algorithms() {
+        for &set in &sets {
+            let plan = asked(conv(), algorithm, set);
+            let (single, double) = (packed::<f32>(&plan), packed::<f64>(&plan));
+            let higher = Conv2d::new(17, 15, 14, 20, SAME);
+            assert!(serve(&single, &asked(higher, algorithm, set)), "an image of another size");
+            let wider = Conv2d::new(17, 12, 14, 21, SAME);
+            assert!(!serve(&single, &asked(wider, algorithm, set)), "more output channels");
+            for &other in &sets {
+                let on = asked(conv(), algorithm, other);
+                assert_eq!(serve(&single, &on), other == set, "{set}, {}", on.describe());
+                // Of our own kernels there are portable ones alone for `f64`.
+                let same = other == set || algorithm != Algorithm::Im2colGemm;
+                assert_eq!(serve(&double, &on), same, "f64: {set}, {}", on.describe());
+            }
+            for other in algorithms() {
+                let by = asked(conv(), other, set);
+                assert_eq!(serve(&single, &by), other == algorithm, "{}", by.describe());
+            }
+        }
     }
 }
 
@@ -101,6 +144,8 @@ fn doubles_are_products_where_there_is_a_choice() {
         let empty =
             asked(Conv2d::new(2, 0, 0, 3, Window::square(3).pad(2)), Algorithm::Direct, set);
         assert_eq!(packed::<f32>(&empty).algorithm(), Algorithm::Im2colGemm, "{set}");
+        let naive = asked(*empty.desc(), Algorithm::Naive, set);
+        assert_eq!(packed::<f32>(&naive).algorithm(), Algorithm::Naive, "{set}");
     }
 }
 
@@ -142,6 +187,34 @@ fn the_workspace_of_a_pool() {
             }
         }
     }
+}
+
+/// Images are computed before they are pooled as many at a time as there are threads, unless they are large, or the
+/// limit is too low for that.
+#[test]
+fn large_images_are_pooled_one_by_one() {
+    let pool = ThreadPoolBuilder::new().num_threads(3).build().expect("a pool");
+    let besides = |conv: Conv2d, limit: Option<usize>| {
+        let mut options = Options::with_algorithm(Algorithm::Im2colGemm);
+        options.max_workspace_bytes = limit;
+        pool.install(|| {
+            let plan = Conv2dPlan::new(conv, options).expect("it serves");
+            (plan.max_relu_pool_workspace_bytes(), plan.max_workspace_bytes())
+        })
+    };
+    let images = |conv: Conv2d, limit: Option<usize>| {
+        let (with, without) = besides(conv, limit);
+        let Conv2d { in_h, in_w, out_channels, .. } = conv;
+        (with - without) / (in_h * in_w * out_channels * 4)
+    };
+    let small = conv();
+    assert_eq!(images(small, None), 3);
+    let (most, _) = besides(small, None);
+    assert_eq!(images(small, Some(most)), 3);
+    assert_eq!(images(small, Some(most - 1)), 1);
+    // The outputs of three have a little more and a little less than 2^19 elements.
+    assert_eq!(images(Conv2d::new(2, 228, 256, 3, SAME), None), 1);
+    assert_eq!(images(Conv2d::new(2, 227, 256, 3, SAME), None), 3);
 }
 
 /// The gradient by the input runs by what is asked for, the mirrored convolution of each phase of a stride.
