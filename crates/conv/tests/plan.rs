@@ -5,7 +5,7 @@ mod common;
 use common::Case;
 use conv::{
     Algorithm, Conv2d, Conv2dPlan, ConvScalar, Epilogue, KernelSet, Numerics, Options,
-    PackedWeights, Workspace,
+    PackedWeights, Update, Workspace,
 };
 use im2col::Window;
 use rayon::ThreadPoolBuilder;
@@ -278,4 +278,54 @@ fn a_whole_window_is_a_product() {
     ] {
         assert_ne!(of(other, options), product, "{what}");
     }
+}
+
+/// Each pass takes at most as many bytes as its plan says: as many, where a few images take all of them.
+#[test]
+fn passes_take_what_their_plans_say() {
+    let one = ThreadPoolBuilder::new().num_threads(1).build().expect("a pool");
+    let windows = [SAME, SAME.stride(2), SAME.dilation(2), Window::square(5).pad(2).stride(2)];
+    for set in KernelSet::available() {
+        for (window, algorithm) in windows.iter().flat_map(|&w| algorithms().map(move |a| (w, a))) {
+            let conv = Conv2d::new(17, 12, 14, 20, window);
+            let options = Options::with_algorithm(algorithm).kernels(set);
+            let Ok(plan) = Conv2dPlan::new(conv, options) else { continue };
+            one.install(|| check_workspace(&plan));
+        }
+    }
+}
+
+fn check_workspace(plan: &Conv2dPlan) {
+    let common::Inputs { x, w, bias, dy } = Case::new(3, *plan.desc()).inputs::<f32>();
+    let (x, w, dy, bias) = (x.view(), w.view(), dy.view(), Some(&bias[..]));
+    let check = |pass: &str, most: usize, run: &dyn Fn(&mut Workspace<f32>)| {
+        let mut workspace = Workspace::new();
+        run(&mut workspace);
+        let used = workspace.bytes();
+        assert!(used <= most, "{pass}: {used}, {most}: {}", plan.describe());
+        // What else is announced is for larger batches.
+        let all = match plan.algorithm() {
+            Algorithm::Im2colGemm => pass != "weights",
+            Algorithm::Direct | Algorithm::Depthwise => pass == "pooled",
+            _ => false,
+        };
+        assert!(!all || used == most, "{pass}: {used}, {most}: {}", plan.describe());
+    };
+    check("forward", plan.max_workspace_bytes(), &|workspace| {
+        plan.forward(x, w, bias, workspace).expect("it fits");
+    });
+    check("pooled", plan.max_relu_pool_workspace_bytes(), &|workspace| {
+        let mut y = Tensor4::zeros(plan.pooled_shape(3).expect("it fits"));
+        let y = y.view_mut();
+        plan.forward_relu_pool_into(x, w, bias, y, None, workspace).expect("it fits");
+    });
+    check("data", plan.max_backward_data_workspace_bytes(), &|workspace| {
+        let mut dx = Tensor4::zeros(x.shape());
+        plan.backward_data_into(w, dy, dx.view_mut(), workspace).expect("it fits");
+    });
+    check("weights", plan.max_backward_weights_workspace_bytes(), &|workspace| {
+        let mut dw = Tensor4::zeros(w.shape());
+        let (to, update) = (dw.view_mut(), Update::Overwrite);
+        plan.backward_weights_into(x, dy, to, None, update, workspace).expect("it fits");
+    });
 }
