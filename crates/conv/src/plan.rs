@@ -279,8 +279,6 @@ impl Conv2dPlan {
         };
         let packed = data.get(len);
         match algorithm {
-            // Of no channels there is nothing to pack.
-            _ if len == 0 => {}
             Algorithm::Direct => direct::pack(self, kernels, w, packed),
             Algorithm::Winograd => {
                 let mut workspace = Workspace::new();

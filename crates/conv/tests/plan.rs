@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::Case;
+use common::{Case, all_options, try_options};
 use conv::{
-    Algorithm, Conv2d, Conv2dPlan, ConvScalar, Epilogue, KernelSet, Numerics, Options,
+    Algorithm, Conv2d, Conv2dPlan, ConvError, ConvScalar, Epilogue, KernelSet, Numerics, Options,
     PackedWeights, Update, Workspace,
 };
 use im2col::Window;
@@ -70,10 +70,12 @@ fn packed_weights_are_those_of_the_algorithm() {
             }
         }
         // No channels, no weights.
-        for algorithm in [Algorithm::Naive, Algorithm::Im2colGemm, Algorithm::Direct] {
-            for nothing in [Conv2d::new(0, 5, 5, 2, SAME), Conv2d::new(3, 5, 5, 0, SAME)] {
-                let bytes = packed::<f32>(&asked(nothing, algorithm, set)).bytes();
-                assert_eq!(bytes, 0, "{algorithm}");
+        for conv in [Conv2d::new(0, 5, 5, 2, SAME), Conv2d::new(3, 5, 5, 0, SAME)] {
+            for plan in
+                all_options(set).into_iter().filter_map(|options| try_options(conv, options))
+            {
+                assert_eq!(packed::<f32>(&plan).bytes(), 0, "{}", plan.describe());
+                assert_eq!(packed::<f64>(&plan).bytes(), 0, "{}", plan.describe());
             }
         }
     }
@@ -216,6 +218,32 @@ fn large_images_are_pooled_one_by_one() {
     // The outputs of three have a little more and a little less than 2^19 elements.
     assert_eq!(images(Conv2d::new(2, 228, 256, 3, SAME), None), 1);
     assert_eq!(images(Conv2d::new(2, 227, 256, 3, SAME), None), 3);
+}
+
+/// A limit may allow a forward pass, but not a pool at its end; one byte less than it takes is too little.
+#[test]
+fn a_limit_to_the_workspace_holds_for_pools() {
+    let conv = Conv2d::new(2, 5, 4, 3, SAME);
+    let common::Inputs { x, w, .. } = Case::new(1, conv).inputs::<f32>();
+    let one = ThreadPoolBuilder::new().num_threads(1).build().expect("a pool");
+    let pooled = |limit: Option<usize>| {
+        let mut options = Options::with_algorithm(Algorithm::Im2colGemm);
+        options.max_workspace_bytes = limit;
+        one.install(|| {
+            let plan = Conv2dPlan::new(conv, options).expect("it serves");
+            let mut y = Tensor4::zeros(plan.pooled_shape(1).expect("a small one"));
+            let (y, mut workspace) = (y.view_mut(), Workspace::new());
+            plan.forward_relu_pool_into(x.view(), w.view(), None, y, None, &mut workspace)
+                .map(|()| plan.max_relu_pool_workspace_bytes())
+        })
+    };
+    let most = pooled(None).expect("without a limit");
+    assert_eq!(pooled(Some(most)), Ok(most));
+    let refused = pooled(Some(most - 1)).expect_err("too little");
+    assert!(
+        matches!(refused, ConvError::Workspace { needed, max, .. } if (needed, max) == (most, most - 1)),
+        "{refused}"
+    );
 }
 
 /// The gradient by the input runs by what is asked for, the mirrored convolution of each phase of a stride.
