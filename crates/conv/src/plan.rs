@@ -127,12 +127,12 @@ impl Conv2dPlan {
 
     /// The algorithm that runs forward for an element type.
     pub(crate) fn algorithm_for<T: ConvScalar>(&self) -> Algorithm {
-        match self.options.algorithm {
+        match self.algorithm {
             Algorithm::Naive => Algorithm::Naive,
             // Without a pixel there is no plane to walk over: sums of nothing, which this one knows.
             _ if self.group.in_len() == 0 => Algorithm::Im2colGemm,
             _ if self.prefers_gemm::<T>() => Algorithm::Im2colGemm,
-            _ => self.algorithm,
+            algorithm => algorithm,
         }
     }
 

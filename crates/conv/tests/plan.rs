@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Case, all_options, try_options};
+use common::{Case, SAME, SERVED, algorithms, asked, bits, plans_on, run};
 use conv::{
     Algorithm, Conv2d, Conv2dPlan, ConvError, ConvScalar, Epilogue, KernelSet, Numerics, Options,
     PackedWeights, Update, Workspace,
@@ -11,22 +11,6 @@ use im2col::Window;
 use rayon::ThreadPoolBuilder;
 use tensor4::Tensor4;
 
-const SAME: Window = Window::square(3).pad(1);
-
-/// A convolution that every algorithm serves.
-fn conv() -> Conv2d {
-    Conv2d::new(17, 12, 14, 20, SAME)
-}
-
-fn asked(conv: Conv2d, algorithm: Algorithm, set: KernelSet) -> Conv2dPlan {
-    Conv2dPlan::new(conv, Options::with_algorithm(algorithm).kernels(set)).expect("it serves")
-}
-
-/// All but the choice among them.
-fn algorithms() -> impl Iterator<Item = Algorithm> {
-    Algorithm::ALL.iter().copied().filter(|&algorithm| algorithm != Algorithm::Auto)
-}
-
 #[test]
 fn a_plan_knows_what_it_was_asked_for() {
     let limit = 1 << 20;
@@ -34,15 +18,54 @@ fn a_plan_knows_what_it_was_asked_for() {
         .numerics(Numerics::Strict)
         .max_workspace_bytes(limit);
     assert_eq!(options.max_workspace_bytes, Some(limit));
-    let plan = Conv2dPlan::new(conv(), options).expect("it serves");
+    let plan = Conv2dPlan::new(SERVED, options).expect("it serves");
     assert_eq!(plan.options(), options);
-    assert_eq!(*plan.desc(), conv());
+    assert_eq!(*plan.desc(), SERVED);
     for set in KernelSet::available() {
         for algorithm in algorithms() {
-            let plan = asked(conv(), algorithm, set);
+            let plan = asked(SERVED, algorithm, set);
             assert_eq!((plan.algorithm(), plan.kernel_set()), (algorithm, set));
             assert_eq!([0, 1, 9].map(|n| plan.algorithm_of(n)), [algorithm; 3]);
         }
+    }
+}
+
+#[test]
+fn plans_in_words() {
+    let geometry = "on scalar: (17, 12, 14) -> (20, 12, 14), kernel 3x3, groups 1";
+    let halved = "on scalar: (17, 12, 14) -> (20, 6, 7), kernel 3x3, groups 1";
+    for (window, algorithm, geometry, rest) in [
+        (SAME, Algorithm::Naive, geometry, "backward by the data: naive"),
+        (SAME, Algorithm::Direct, geometry, "backward by the data: direct 3x3"),
+        (
+            SAME,
+            Algorithm::Winograd,
+            geometry,
+            "as F(4x4, 3x3); backward by the data: winograd 3x3 as F(4x4, 3x3)",
+        ),
+        (
+            SAME,
+            Algorithm::Im2colGemm,
+            geometry,
+            "unfolds 153 of 153 terms of 1064 pixels of several images at a time; \
+             backward by the data: im2col-gemm",
+        ),
+        (
+            SAME.stride(2),
+            Algorithm::Winograd,
+            halved,
+            "as F(5x5, 2x2); backward by the data: winograd of all phases as F(5x5, 2x2)",
+        ),
+        (
+            SAME.stride(2),
+            Algorithm::Direct,
+            halved,
+            "backward by the data: direct 1x1 + direct 1x2 + direct 2x1 + direct 2x2",
+        ),
+    ] {
+        let conv = Conv2d::new(17, 12, 14, 20, window);
+        let text = asked(conv, algorithm, KernelSet::Scalar).describe();
+        assert_eq!(text, format!("{algorithm} (asked for) {geometry}; {rest}"));
     }
 }
 
@@ -56,7 +79,7 @@ fn packed_weights_are_those_of_the_algorithm() {
     let weights = 20 * 17 * 9;
     for set in KernelSet::available() {
         for algorithm in algorithms() {
-            let plan = asked(conv(), algorithm, set);
+            let plan = asked(SERVED, algorithm, set);
             let (single, double) = (packed::<f32>(&plan), packed::<f64>(&plan));
             assert_eq!([single.algorithm(), double.algorithm()], [algorithm; 2]);
             let (least, most) = match algorithm {
@@ -71,9 +94,7 @@ fn packed_weights_are_those_of_the_algorithm() {
         }
         // No channels, no weights.
         for conv in [Conv2d::new(0, 5, 5, 2, SAME), Conv2d::new(3, 5, 5, 0, SAME)] {
-            for plan in
-                all_options(set).into_iter().filter_map(|options| try_options(conv, options))
-            {
+            for plan in plans_on(conv, set) {
                 assert_eq!(packed::<f32>(&plan).bytes(), 0, "{}", plan.describe());
                 assert_eq!(packed::<f64>(&plan).bytes(), 0, "{}", plan.describe());
             }
@@ -138,10 +159,10 @@ fn weights_packed_for_another_plan_are_refused() {
 #[test]
 fn doubles_are_products_where_there_is_a_choice() {
     for set in KernelSet::available() {
-        let plan = asked(conv(), Algorithm::Auto, set);
+        let plan = asked(SERVED, Algorithm::Auto, set);
         assert_eq!(packed::<f64>(&plan).algorithm(), Algorithm::Im2colGemm, "{set}");
         let limited = Options::default().kernels(set).max_workspace_bytes(0);
-        let plan = Conv2dPlan::new(conv(), limited).expect("one needs nothing");
+        let plan = Conv2dPlan::new(SERVED, limited).expect("one needs nothing");
         assert_eq!(packed::<f64>(&plan).algorithm(), plan.algorithm(), "{set}, no workspace");
         // Without a pixel there is nothing to walk over.
         let empty =
@@ -149,163 +170,6 @@ fn doubles_are_products_where_there_is_a_choice() {
         assert_eq!(packed::<f32>(&empty).algorithm(), Algorithm::Im2colGemm, "{set}");
         let naive = asked(*empty.desc(), Algorithm::Naive, set);
         assert_eq!(packed::<f32>(&naive).algorithm(), Algorithm::Naive, "{set}");
-    }
-}
-
-/// An algorithm that does not pool in passing takes the output of an image for each thread besides.
-#[test]
-fn the_workspace_of_a_pool() {
-    /// What a workspace has to align what it lends.
-    const SPARE: usize = 64;
-    let dilated = Conv2d::new(17, 16, 14, 20, Window::square(3).pad(1).dilation(2));
-    for set in KernelSet::available() {
-        for (conv, algorithm) in [
-            (conv(), Algorithm::Naive),
-            (conv(), Algorithm::Im2colGemm),
-            (conv(), Algorithm::Direct),
-            (conv(), Algorithm::Depthwise),
-            (conv(), Algorithm::Winograd),
-            (dilated, Algorithm::Winograd),
-            (dilated, Algorithm::Direct),
-        ] {
-            let plan = asked(conv, algorithm, set);
-            let image = 4 * plan.output_shape(1).expect("a small one").image_len();
-            for threads in [1, 3] {
-                let pool = ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
-                let [most, without] = pool
-                    .install(|| [plan.max_relu_pool_workspace_bytes(), plan.max_workspace_bytes()]);
-                let besides = most - without;
-                let itself = match algorithm {
-                    Algorithm::Im2colGemm => false,
-                    Algorithm::Winograd => conv == self::conv(),
-                    _ => true,
-                };
-                let expected = if itself { 0 } else { threads * image };
-                let range = expected..=expected + if itself { 0 } else { 4 * SPARE };
-                assert!(
-                    range.contains(&besides),
-                    "{besides}, {range:?}: {threads} threads, {}",
-                    plan.describe()
-                );
-            }
-        }
-    }
-}
-
-/// Images are computed before they are pooled as many at a time as there are threads, unless they are large, or the
-/// limit is too low for that.
-#[test]
-fn large_images_are_pooled_one_by_one() {
-    let pool = ThreadPoolBuilder::new().num_threads(3).build().expect("a pool");
-    let besides = |conv: Conv2d, limit: Option<usize>| {
-        let mut options = Options::with_algorithm(Algorithm::Im2colGemm);
-        options.max_workspace_bytes = limit;
-        pool.install(|| {
-            let plan = Conv2dPlan::new(conv, options).expect("it serves");
-            (plan.max_relu_pool_workspace_bytes(), plan.max_workspace_bytes())
-        })
-    };
-    let images = |conv: Conv2d, limit: Option<usize>| {
-        let (with, without) = besides(conv, limit);
-        let Conv2d { in_h, in_w, out_channels, .. } = conv;
-        (with - without) / (in_h * in_w * out_channels * 4)
-    };
-    let small = conv();
-    assert_eq!(images(small, None), 3);
-    let (most, _) = besides(small, None);
-    assert_eq!(images(small, Some(most)), 3);
-    assert_eq!(images(small, Some(most - 1)), 1);
-    // The outputs of three have a little more and a little less than 2^19 elements.
-    assert_eq!(images(Conv2d::new(2, 228, 256, 3, SAME), None), 1);
-    assert_eq!(images(Conv2d::new(2, 227, 256, 3, SAME), None), 3);
-}
-
-/// A limit may allow a forward pass, but not a pool at its end; one byte less than it takes is too little.
-#[test]
-fn a_limit_to_the_workspace_holds_for_pools() {
-    let conv = Conv2d::new(2, 5, 4, 3, SAME);
-    let common::Inputs { x, w, .. } = Case::new(1, conv).inputs::<f32>();
-    let one = ThreadPoolBuilder::new().num_threads(1).build().expect("a pool");
-    let pooled = |limit: Option<usize>| {
-        let mut options = Options::with_algorithm(Algorithm::Im2colGemm);
-        options.max_workspace_bytes = limit;
-        one.install(|| {
-            let plan = Conv2dPlan::new(conv, options).expect("it serves");
-            let mut y = Tensor4::zeros(plan.pooled_shape(1).expect("a small one"));
-            let (y, mut workspace) = (y.view_mut(), Workspace::new());
-            plan.forward_relu_pool_into(x.view(), w.view(), None, y, None, &mut workspace)
-                .map(|()| plan.max_relu_pool_workspace_bytes())
-        })
-    };
-    let most = pooled(None).expect("without a limit");
-    assert_eq!(pooled(Some(most)), Ok(most));
-    let refused = pooled(Some(most - 1)).expect_err("too little");
-    assert!(
-        matches!(refused, ConvError::Workspace { needed, max, .. } if (needed, max) == (most, most - 1)),
-        "{refused}"
-    );
-}
-
-/// The gradient by the input runs by what is asked for, the mirrored convolution of each phase of a stride.
-#[test]
-fn the_gradient_by_the_input_is_what_was_asked_for() {
-    let windows =
-        [SAME, SAME.stride(2), Window::square(3).dilation(2), Window::square(4).stride(2)];
-    for set in KernelSet::available() {
-        for window in windows {
-            let conv = Conv2d::new(17, 12, 14, 20, window);
-            for algorithm in algorithms() {
-                let plan = asked(conv, algorithm, set);
-                assert_eq!(plan.backward_data_algorithm(), algorithm, "{}", plan.describe());
-                let limited = Options::with_algorithm(algorithm).kernels(set);
-                let limited = limited.max_workspace_bytes(1 << 30);
-                let plan = Conv2dPlan::new(conv, limited).expect("it serves");
-                assert_eq!(
-                    plan.backward_data_algorithm(),
-                    algorithm,
-                    "limited: {}",
-                    plan.describe()
-                );
-                let needs = plan.max_backward_data_workspace_bytes();
-                assert_eq!(needs > 0, algorithm != Algorithm::Naive, "{}", plan.describe());
-            }
-        }
-        // Nothing to walk over: sums of nothing, which products know.
-        for nothing in [Conv2d::new(3, 5, 5, 0, SAME), Conv2d::new(0, 5, 5, 2, SAME)] {
-            let plan = asked(nothing, Algorithm::Direct, set);
-            assert_eq!(plan.backward_data_algorithm(), Algorithm::Im2colGemm);
-        }
-    }
-}
-
-/// A window that is the whole image meets it once: its gradient is a single product.
-#[test]
-#[cfg(target_arch = "x86_64")]
-fn a_whole_window_is_a_product() {
-    if !KernelSet::Avx2.is_available() {
-        return;
-    }
-    let of = |conv: Conv2d, options: Options| {
-        let plan = Conv2dPlan::new(conv, options.kernels(KernelSet::Avx2)).expect("it serves");
-        (plan.backward_data_algorithm(), plan.max_backward_data_workspace_bytes())
-    };
-    let whole = Conv2d::new(16, 5, 5, 40, Window::square(5));
-    let product = (Algorithm::Im2colGemm, 0);
-    assert_eq!(of(whole, Options::default()), product);
-    assert_eq!(of(whole, Options::default().max_workspace_bytes(0)), product);
-    for (what, other, options) in [
-        ("asked for", whole, Options::with_algorithm(Algorithm::Direct)),
-        ("groups", whole.groups(2), Options::default()),
-        ("higher", Conv2d::new(16, 6, 5, 40, Window::square(5)), Options::default()),
-        ("wider", Conv2d::new(16, 5, 6, 40, Window::square(5)), Options::default()),
-        ("padded", Conv2d::new(16, 5, 5, 40, Window::square(5).pad(1)), Options::default()),
-        (
-            "padded, met once",
-            Conv2d::new(16, 5, 5, 40, Window::square(5).pad(1).stride(3)),
-            Options::default(),
-        ),
-    ] {
-        assert_ne!(of(other, options), product, "{what}");
     }
 }
 
@@ -357,4 +221,65 @@ fn check_workspace(plan: &Conv2dPlan) {
         let (to, update) = (dw.view_mut(), Update::Overwrite);
         plan.backward_weights_into(x, dy, to, None, update, workspace).expect("it fits");
     });
+}
+
+/// A limit is kept by an algorithm that needs less, unless one was asked for.
+#[test]
+fn plans_within_a_limit() {
+    let of = |conv: Conv2d, algorithm: Algorithm, set: KernelSet, limit: usize| {
+        let options = Options::with_algorithm(algorithm).kernels(set).max_workspace_bytes(limit);
+        Conv2dPlan::new(conv, options)
+    };
+    for set in KernelSet::available() {
+        for algorithm in algorithms().filter(|&algorithm| algorithm != Algorithm::Naive) {
+            let most = asked(SERVED, algorithm, set).max_workspace_bytes();
+            assert_eq!(
+                of(SERVED, algorithm, set, most).map(|plan| plan.algorithm()),
+                Ok(algorithm)
+            );
+            let refused = of(SERVED, algorithm, set, most - 1).expect_err("too little");
+            assert!(
+                matches!(
+                    refused,
+                    ConvError::Workspace { algorithm: by, needed, max, .. }
+                        if (by, needed, max) == (algorithm, most, most - 1)
+                ),
+                "{refused}"
+            );
+        }
+        // From the one that needs most to the one that needs nothing.
+        let conv = Conv2d::new(64, 16, 16, 64, SAME);
+        let wide = Conv2d::new(1, 2, 300, 2, Window::new(1, 257));
+        for conv in [conv, wide] {
+            let (mut plan, mut chosen) = (asked(conv, Algorithm::Auto, set), Vec::new());
+            while plan.max_workspace_bytes() > 0 {
+                chosen.push(plan.algorithm());
+                let limit = plan.max_workspace_bytes() - 1;
+                plan = of(conv, Algorithm::Auto, set, limit).expect("one needs nothing");
+                assert!(plan.max_workspace_bytes() <= limit, "{}", plan.describe());
+                assert!(plan.describe().contains("need more workspace than is allowed"));
+            }
+            chosen.push(plan.algorithm());
+            let expected: &[Algorithm] = match (set, conv == wide) {
+                // Direct sums do not serve a kernel of so many columns.
+                (KernelSet::Scalar, true) => &[Algorithm::Im2colGemm, Algorithm::Naive],
+                (_, true) => &[Algorithm::Depthwise, Algorithm::Naive],
+                (KernelSet::Scalar, false) => {
+                    &[Algorithm::Im2colGemm, Algorithm::Direct, Algorithm::Naive]
+                }
+                (_, false) => &[Algorithm::Winograd, Algorithm::Direct, Algorithm::Naive],
+            };
+            assert_eq!(chosen, expected, "{set}");
+        }
+        // Where there is nothing to sum as well.
+        let no_pixels = Conv2d::new(2, 0, 0, 3, Window::square(3).pad(2));
+        for nothing in [Conv2d::new(0, 5, 5, 2, SAME), Conv2d::new(3, 5, 5, 0, SAME), no_pixels] {
+            let plan = of(nothing, Algorithm::Auto, set, 0).expect("one needs nothing");
+            let (inputs, mut workspace) = (Case::new(2, nothing).inputs::<f32>(), Workspace::new());
+            let [actual, expected] = [plan, asked(nothing, Algorithm::Naive, set)]
+                .map(|plan| bits(&run(&plan, &inputs, &mut workspace)));
+            assert!(actual == expected, "{}", plan.describe());
+            assert_eq!(workspace.bytes(), 0, "{}", plan.describe());
+        }
+    }
 }

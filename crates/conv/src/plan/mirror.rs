@@ -37,7 +37,7 @@ pub(crate) enum DataGradient {
 pub(crate) struct Line {
     /// Rows (columns) of `dx`.
     pub(crate) pixels: usize,
-    /// Taps that meet them; the others are meaningless where there are none.
+    /// Taps that meet them; all is 0 where there are none.
     pub(crate) taps: usize,
     /// The tap that comes first, and the distance back to the next.
     last: usize,
@@ -77,7 +77,7 @@ impl Axis {
         let step = stride / common;
         let meets = |&tap: &usize| tap * dilation % stride == place;
         let Some(tap) = (0..step.min(kernel)).find(meets).filter(|_| pixels > 0) else {
-            return Some(Line { pixels, ..Line::default() });
+            return Some(Line::default());
         };
         let taps = (kernel - 1 - tap) / step + 1;
         let dilation_of_taps = dilation / common;
@@ -198,7 +198,7 @@ impl Conv2dPlan {
         if algorithm == Algorithm::Direct && !direct::fits(&group) {
             return None;
         }
-        let options = Options { algorithm, max_workspace_bytes: None, ..self.options };
+        let options = Options { algorithm, ..self.options };
         let (algorithm, reason) = auto::choose(&desc, &group, &options, self.kernels).ok()?;
         let vectorised =
             matches!(algorithm, Algorithm::Direct | Algorithm::Winograd | Algorithm::Depthwise);
@@ -265,11 +265,7 @@ impl Conv2dPlan {
     }
 
     fn data_gradient_serves(&self, way: DataGradient) -> bool {
-        let asked = match way {
-            DataGradient::Phases(asked) => asked,
-            DataGradient::AllPhases => Algorithm::Winograd,
-            _ => return true,
-        };
+        let DataGradient::Phases(asked) = way else { return true };
         let window = self.group.window();
         let kernel_len = window.kernel_h.saturating_mul(window.kernel_w);
         let exists = self.group.in_len() > 0 && self.desc.out_channels > 0;

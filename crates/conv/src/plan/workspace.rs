@@ -31,7 +31,7 @@ impl Conv2dPlan {
     #[must_use]
     pub fn max_workspace_bytes(&self) -> usize {
         match self.algorithm {
-            Algorithm::Naive if self.group.in_len() > 0 => 0,
+            Algorithm::Naive => 0,
             _ => Self::workspace_bytes(self.workspace_len(), 0),
         }
     }
@@ -40,8 +40,8 @@ impl Conv2dPlan {
     pub(super) fn workspace_len(&self) -> (usize, usize) {
         let kernels = self.kernels::<f32>();
         match self.algorithm {
-            _ if self.group.in_len() == 0 => im2col_gemm::workspace_len(self),
             Algorithm::Naive => (0, 0),
+            _ if self.group.in_len() == 0 => im2col_gemm::workspace_len(self),
             Algorithm::Direct => direct::workspace_len(self, kernels),
             Algorithm::Winograd if self.few_images > 0 => {
                 let [few, more] =

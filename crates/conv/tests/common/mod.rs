@@ -100,12 +100,31 @@ pub(crate) fn all_options(kernels: KernelSet) -> Vec<Options> {
     all.chain([strict]).map(|options| options.kernels(kernels)).collect()
 }
 
+/// A kernel of 3x3 whose output is as large as its input.
+pub(crate) const SAME: Window = Window::square(3).pad(1);
+
+/// A convolution that every algorithm serves.
+pub(crate) const SERVED: Conv2d = Conv2d::new(17, 12, 14, 20, SAME);
+
+/// The plan with an algorithm that serves, on the kernels of an instruction set.
+pub(crate) fn asked(conv: Conv2d, algorithm: Algorithm, set: KernelSet) -> Conv2dPlan {
+    Conv2dPlan::new(conv, Options::with_algorithm(algorithm).kernels(set)).expect("it serves")
+}
+
+/// All algorithms but the choice among them.
+pub(crate) fn algorithms() -> impl Iterator<Item = Algorithm> {
+    Algorithm::ALL.iter().copied().filter(|&algorithm| algorithm != Algorithm::Auto)
+}
+
+/// The plans of an instruction set with every algorithm that serves.
+pub(crate) fn plans_on(conv: Conv2d, set: KernelSet) -> impl Iterator<Item = Conv2dPlan> {
+    all_options(set).into_iter().filter_map(move |options| try_options(conv, options))
+}
+
 /// The plans with every algorithm that serves the convolution, on the kernels of every instruction
 /// set of this CPU.
 pub(crate) fn plans(conv: Conv2d) -> impl Iterator<Item = Conv2dPlan> {
-    KernelSet::available().into_iter().flat_map(move |set| {
-        all_options(set).into_iter().filter_map(move |options| try_options(conv, options))
-    })
+    KernelSet::available().into_iter().flat_map(move |set| plans_on(conv, set))
 }
 
 /// Runs all three directions, into buffers that are full of NaN beforehand.

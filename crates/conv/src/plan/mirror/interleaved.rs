@@ -90,8 +90,7 @@ impl Conv2dPlan {
         let desc = Conv2d::new(out_channels, in_h, in_w, in_channels, window).groups(groups);
         let group = ConvGeometry::new(out_channels / groups, in_h, in_w, window).ok()?;
         winograd::form(&group, self.options.numerics)?;
-        let options =
-            Options { algorithm: Algorithm::Winograd, max_workspace_bytes: None, ..self.options };
+        let options = Options { algorithm: Algorithm::Winograd, ..self.options };
         Some(Self {
             desc,
             weight_shape: Shape4::new(in_channels, group.in_c(), kernel[0], kernel[1]).ok()?,
