@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::{Case, SAME, SERVED, algorithms, asked, try_options};
+use common::{Case, SAME, SERVED, algorithms, asked, assert_outputs, run, try_options};
 use conv::{Algorithm, Conv2d, Conv2dPlan, ConvScalar, KernelSet, Options, Update, Workspace};
-use im2col::Window;
+use im2col::{Padding, Window};
 use tensor4::Tensor4;
 
 /// The gradient by the input runs by what is asked for, the mirrored convolution of each phase of a stride.
@@ -45,6 +45,54 @@ fn the_gradient_by_the_input_is_what_was_asked_for() {
         for nothing in [Conv2d::new(3, 5, 5, 0, SAME), Conv2d::new(0, 5, 5, 2, SAME)] {
             let plan = asked(nothing, Algorithm::Direct, set);
             assert_eq!(plan.backward_data_algorithm(), Algorithm::Im2colGemm);
+        }
+    }
+}
+
+/// Under stride 2 Winograd's algorithm computes all phases at once: those of windows that are as long along both
+/// dimensions, and leave out no pixel at an end.
+#[test]
+fn phases_are_computed_together() {
+    let squares = (3..=7).flat_map(|k| (0..=k - 2).map(move |pad| ((k, k), pad, true)));
+    let others = [
+        ((3, 3), 2, false),
+        ((4, 4), 3, false),
+        ((3, 4), 0, true),
+        ((3, 4), 1, false),
+        ((4, 3), 0, true),
+        ((4, 3), 1, false),
+        ((5, 6), 1, false),
+        ((5, 6), 2, true),
+        ((8, 7), 2, true),
+    ];
+    for ((kernel_h, kernel_w), pad, together) in squares.chain(others) {
+        for (h, w, back) in
+            [(8, 9, pad), (9, 8, pad), (10, 11, pad), (11, 10, pad), (9, 9, pad - pad.min(1))]
+        {
+            let padding = Padding { top: pad, left: pad, bottom: back, right: back };
+            let window = Window::new(kernel_h, kernel_w).stride(2).padding(padding);
+            let groups = 1 + h % 2;
+            let conv = Conv2d::new(2 * groups, h, w, 2 * groups, window).groups(groups);
+            let case = Case::new(1, conv);
+            let plan = asked(case.conv, Algorithm::Winograd, KernelSet::Scalar);
+            assert_eq!(plan.describe().contains("of all phases"), together, "{}", plan.describe());
+            let (inputs, mut workspace) = (case.inputs::<f32>(), Workspace::new());
+            let [actual, expected] =
+                [plan, case.plan(Algorithm::Naive)].map(|plan| run(&plan, &inputs, &mut workspace));
+            assert_outputs("all phases", &case, &plan, &actual, &expected);
+        }
+    }
+}
+
+/// By choice they are where that saves more than the transforms cost.
+#[test]
+fn phases_are_computed_together_by_choice() {
+    for set in KernelSet::available().into_iter().filter(|&set| set != KernelSet::Scalar) {
+        for (kernel, channels, size, together) in [(5, 64, 32, true), (3, 8, 6, false)] {
+            let window = Window::square(kernel).stride(2).pad(1);
+            let conv = Conv2d::new(channels, size, size, channels, window);
+            let text = asked(conv, Algorithm::Auto, set).describe();
+            assert_eq!(text.contains("of all phases"), together, "{text}");
         }
     }
 }

@@ -9,7 +9,7 @@ use tensor4::Shape4;
 
 use super::{DataGradient, Line, Phases};
 use crate::filters::Mirrored;
-use crate::{Algorithm, Conv2d, Conv2dPlan, Options, winograd};
+use crate::{Algorithm, Conv2d, Conv2dPlan, winograd};
 
 /// Four phases of an output, of two along each dimension, that are computed together and written next
 /// to each other.
@@ -90,12 +90,11 @@ impl Conv2dPlan {
         let desc = Conv2d::new(out_channels, in_h, in_w, in_channels, window).groups(groups);
         let group = ConvGeometry::new(out_channels / groups, in_h, in_w, window).ok()?;
         winograd::form(&group, self.options.numerics)?;
-        let options = Options { algorithm: Algorithm::Winograd, ..self.options };
         Some(Self {
             desc,
             weight_shape: Shape4::new(in_channels, group.in_c(), kernel[0], kernel[1]).ok()?,
             group,
-            options,
+            options: self.options,
             kernels: self.kernels,
             algorithm: Algorithm::Winograd,
             reason: "all phases read the same tiles",
