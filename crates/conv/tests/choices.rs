@@ -38,6 +38,8 @@ fn the_gradient_by_the_input_is_what_was_asked_for() {
                 }
             }
         }
+        let row = asked(Conv2d::new(17, 1, 14, 20, SAME.stride(2)), Algorithm::Direct, set);
+        assert_eq!(row.backward_data_algorithm(), Algorithm::Direct, "{}", row.describe());
         // Sums of more terms than have pixels in the lanes.
         let long = asked(Conv2d::new(2, 12, 14, 200, SAME), Algorithm::Depthwise, set);
         assert_eq!(long.backward_data_algorithm(), Algorithm::Direct, "{}", long.describe());

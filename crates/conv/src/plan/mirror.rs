@@ -12,7 +12,7 @@ use tensor4::Shape4;
 use crate::filters::Mirrored;
 use crate::kernels::MAX_MIRRORED_LEN;
 use crate::{Algorithm, Conv2d, Conv2dPlan, ConvScalar, KernelSet, Options};
-use crate::{auto, data_gradient, direct, im2col_gemm, lanes, winograd};
+use crate::{auto, data_gradient, im2col_gemm, lanes, winograd};
 pub(crate) use interleaved::Interleaved;
 
 /// The most phases.
@@ -35,9 +35,9 @@ pub(crate) enum DataGradient {
 /// One dimension of a phase.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Line {
-    /// Rows (columns) of `dx`.
+    /// Rows (columns) of `dx` that taps meet. All is 0 where none do.
     pub(crate) pixels: usize,
-    /// Taps that meet them; all is 0 where there are none.
+    /// The taps that meet them.
     pub(crate) taps: usize,
     /// The tap that comes first, and the distance back to the next.
     last: usize,
@@ -146,7 +146,7 @@ impl Phases {
     /// The pixels of a plane that a phase computes: none, if it has no taps.
     pub(crate) fn pixels(&self, phase: [usize; 2]) -> usize {
         let [rows, cols] = self.at(phase);
-        if rows.taps * cols.taps == 0 { 0 } else { rows.pixels * cols.pixels }
+        rows.pixels * cols.pixels
     }
 
     /// All phases, row by row.
@@ -195,9 +195,6 @@ impl Conv2dPlan {
             _ => true,
         };
         let algorithm = if serves { asked } else { Algorithm::Direct };
-        if algorithm == Algorithm::Direct && !direct::fits(&group) {
-            return None;
-        }
         let options = Options { algorithm, ..self.options };
         let (algorithm, reason) = auto::choose(&desc, &group, &options, self.kernels).ok()?;
         let vectorised =

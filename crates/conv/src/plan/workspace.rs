@@ -43,11 +43,7 @@ impl Conv2dPlan {
             Algorithm::Naive => (0, 0),
             _ if self.group.in_len() == 0 => im2col_gemm::workspace_len(self),
             Algorithm::Direct => direct::workspace_len(self, kernels),
-            Algorithm::Winograd if self.few_images > 0 => {
-                let [few, more] =
-                    [direct::workspace_len(self, kernels), winograd::workspace_len(self, kernels)];
-                (few.0.max(more.0), few.1.max(more.1))
-            }
+            // The few images that run directly take less.
             Algorithm::Winograd => winograd::workspace_len(self, kernels),
             Algorithm::Depthwise => lanes::workspace_len(self, kernels),
             Algorithm::Im2colGemm | Algorithm::Auto => im2col_gemm::workspace_len(self),

@@ -44,23 +44,23 @@ impl Phases {
             return None;
         }
         let lines = self.lines.map(|lines| [lines[0], lines[1]]);
-        if lines.as_flattened().iter().any(|line| line.pixels * line.taps == 0) {
+        if lines.as_flattened().iter().any(|line| line.pixels == 0) {
             return None;
         }
-        let before = lines.map(|[even, odd]| even.before.max(odd.before));
-        // How many places a window begins after that of the other phase.
-        let later = |i: usize, line: usize| before[i] - lines[i][line].before;
-        let taps =
-            [0, 1].map(|i| (later(i, 0) + lines[i][0].taps).max(later(i, 1) + lines[i][1].taps));
+        // From a pixel on to the next, windows begin and end no earlier.
+        let before = lines.map(|[even, _]| even.before);
+        // How many places a window begins after that of the even phase.
+        let later = lines.map(|[even, odd]| [0, even.before - odd.before]);
+        let taps = [0, 1].map(|i| later[i][1] + lines[i][1].taps);
         let mut first = [[0; STRIDE]; 2];
         let mut ends = [[[true; 2]; STRIDE]; 2];
         let mut after = [0; 2];
         for i in 0..2 {
             for (line, first) in first[i].iter_mut().enumerate() {
-                let Line { last, taps: there, .. } = lines[i][line];
+                let (Line { last, taps: there, .. }, later) = (lines[i][line], later[i][line]);
                 let row = kernel[i] - 1 - last;
-                *first = row as isize - (STRIDE * later(i, line)) as isize;
-                ends[i][line] = [later(i, line) == 0, later(i, line) + there == taps[i]];
+                *first = row as isize - (STRIDE * later) as isize;
+                ends[i][line] = [later == 0, later + there == taps[i]];
             }
             after[i] = (lines[i][0].pixels + taps[i] - 1).checked_sub(dy[i] + before[i])?;
         }
@@ -89,6 +89,9 @@ impl Conv2dPlan {
         let (interleaved, window) = Phases::new(self)?.interleaved(kernel, [in_h, in_w])?;
         let desc = Conv2d::new(out_channels, in_h, in_w, in_channels, window).groups(groups);
         let group = ConvGeometry::new(out_channels / groups, in_h, in_w, window).ok()?;
+        // Of the two phases along a dimension the even one has no fewer pixels.
+        let longer = interleaved.pixels.map(|pixels| pixels.div_ceil(Interleaved::STRIDE));
+        debug_assert_eq!([group.out_h(), group.out_w()], longer);
         winograd::form(&group, self.options.numerics)?;
         Some(Self {
             desc,
