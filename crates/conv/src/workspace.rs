@@ -101,9 +101,10 @@ impl<T: ConvScalar> Aligned<T> {
     pub(crate) fn get(&mut self, len: usize) -> &mut [T] {
         let needed = len + Self::SPARE;
         if self.data.len() < needed {
-            // Not what `resize` would take, which may be twice as much.
-            self.data.reserve_exact(needed - self.data.len());
-            self.data.resize(needed, T::ZERO);
+            // Freed first, and asked for as zeros: what is never written takes no memory, and the rest
+            // is touched by the thread that writes it.
+            self.data = Vec::new();
+            self.data = vec![T::ZERO; needed];
         }
         let offset = self.offset();
         &mut self.data[offset..][..len]

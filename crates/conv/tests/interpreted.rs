@@ -1,5 +1,6 @@
-//! A few convolutions, each small enough that Miri interprets it in seconds, through every algorithm and
-//! every call: what `cargo xtask sanitize` runs under Miri. Here they are compared with the naive one.
+//! A few convolutions, so small that Miri can interpret them (a product takes it a millisecond), through every
+//! algorithm and every call: what `cargo xtask sanitize` runs under Miri, which looks at each access. All other
+//! runs compare what comes out with the naive algorithm.
 
 mod common;
 
@@ -18,9 +19,9 @@ fn small_cases() -> Vec<(&'static str, Case)> {
     let same = Window::square(3).pad(1);
     let uneven = Padding { top: 0, left: 2, bottom: 1, right: 0 };
     vec![
-        ("3x3", Case::new(2, Conv2d::new(2, 5, 6, 3, same))),
-        ("several registers", Case::new(1, Conv2d::new(1, 4, 9, 9, same))),
-        ("stride 2", Case::new(1, Conv2d::new(2, 6, 7, 2, same.stride(2)))),
+        ("3x3", Case::new(2, Conv2d::new(2, 3, 5, 3, same))),
+        ("several registers", Case::new(1, Conv2d::new(1, 2, 9, 9, same))),
+        ("stride 2", Case::new(1, Conv2d::new(2, 5, 6, 2, same.stride(2)))),
         (
             "stride and dilation",
             Case::new(1, Conv2d::new(1, 7, 6, 2, Window::square(3).pad(2).stride(2).dilation(2))),
@@ -34,10 +35,10 @@ fn small_cases() -> Vec<(&'static str, Case)> {
             Case::new(1, Conv2d::new(1, 9, 8, 2, Window::square(3).stride(3).dilation(2))),
         ),
         ("dilation", Case::new(1, Conv2d::new(1, 6, 5, 2, same.dilation(2)))),
-        ("groups", Case::new(2, Conv2d::new(4, 4, 5, 4, same).groups(2))),
+        ("groups", Case::new(2, Conv2d::new(4, 2, 3, 4, same).groups(2))),
         ("depthwise", Case::new(1, Conv2d::new(3, 5, 5, 3, same).groups(3))),
         ("one tap", Case::new(2, Conv2d::new(3, 4, 4, 5, Window::square(1)))),
-        ("5x5", Case::new(1, Conv2d::new(1, 6, 6, 2, Window::square(5).pad(2)))),
+        ("5x5", Case::new(1, Conv2d::new(1, 4, 5, 2, Window::square(5).pad(2)))),
         (
             "padding on one side",
             Case::new(1, Conv2d::new(2, 4, 5, 2, Window::new(2, 3).padding(uneven))),
@@ -56,16 +57,20 @@ fn small_cases() -> Vec<(&'static str, Case)> {
 /// All algorithms on the portable kernels; on the others the other tests run them.
 fn small_plans(conv: Conv2d) -> impl Iterator<Item = Conv2dPlan> {
     let options = all_options(KernelSet::Scalar).into_iter();
-    options.filter_map(move |options| try_options(conv, options))
+    let plans = options.filter_map(move |options| try_options(conv, options));
+    plans.filter(|plan| !cfg!(miri) || plan.algorithm() != Algorithm::Naive)
 }
 
 fn check<T: ConvScalar>(what: &str, case: &Case) {
     let inputs = case.inputs::<T>();
-    let expected = run(&case.plan(Algorithm::Naive), &inputs, &mut Workspace::new());
+    let expected =
+        (!cfg!(miri)).then(|| run(&case.plan(Algorithm::Naive), &inputs, &mut Workspace::new()));
     for plan in small_plans(case.conv) {
         let mut workspace = Workspace::new();
         let actual = run(&plan, &inputs, &mut workspace);
-        assert_outputs(what, case, &plan, &actual, &expected);
+        if let Some(expected) = &expected {
+            assert_outputs(what, case, &plan, &actual, expected);
+        }
         let Inputs { x, w, bias, dy } = &inputs;
         let what = format!("{what} {}", plan.describe());
 
@@ -84,9 +89,11 @@ fn check<T: ConvScalar>(what: &str, case: &Case) {
         let to = Some(dx.view_mut());
         plan.backward_into(&given, to, dw.view_mut(), None, &mut workspace).expect("it fits");
         let through = |dy, y| if y > T::ZERO { dy } else { T::ZERO };
-        let masked = inputs.dy.zip_map(&y, through).expect("of one shape");
-        let masked = run(&plan, &Inputs { dy: masked, ..inputs.clone() }, &mut workspace);
-        assert_eq!((dx, dw), (masked.dx, masked.dw), "{what}: at once");
+        if !cfg!(miri) {
+            let masked = inputs.dy.zip_map(&y, through).expect("of one shape");
+            let masked = run(&plan, &Inputs { dy: masked, ..inputs.clone() }, &mut workspace);
+            assert_eq!((dx, dw), (masked.dx, masked.dw), "{what}: at once");
+        }
 
         let Ok(shape) = plan.pooled_shape(case.n) else { continue };
         let (mut pooled, mut argmax) = (Tensor4::full(shape, T::NAN), vec![9; shape.len()]);
@@ -123,7 +130,9 @@ fn small_convolutions_of_singles_are_naive() {
 
 #[test]
 fn small_convolutions_of_doubles_are_naive() {
-    small_cases().iter().for_each(|(what, case)| check::<f64>(what, case));
+    // The same code, but for the type.
+    let step = if cfg!(miri) { 4 } else { 1 };
+    small_cases().iter().step_by(step).for_each(|(what, case)| check::<f64>(what, case));
 }
 
 #[test]
