@@ -203,11 +203,8 @@ fn check_workspace(plan: &Conv2dPlan) {
         let used = workspace.bytes();
         assert!(used <= most, "{pass}: {used}, {most}: {}", plan.describe());
         // What else is announced is for larger batches.
-        let all = match plan.algorithm() {
-            Algorithm::Im2colGemm => pass != "weights" && !x.data().is_empty(),
-            Algorithm::Direct | Algorithm::Depthwise => pass == "pooled",
-            _ => false,
-        };
+        let products = plan.algorithm() == Algorithm::Im2colGemm;
+        let all = products && pass != "weights" && !x.data().is_empty();
         assert!(!all || used == most, "{pass}: {used}, {most}: {}", plan.describe());
     };
     check("forward", plan.max_workspace_bytes(), &|workspace| {
