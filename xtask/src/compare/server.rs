@@ -199,9 +199,9 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn who_is_not_asked_is_stopped() {
-        // One that never rests, and has a child.
+        // One that has a child, before it says anything and may be stopped.
         let script = format!(
-            "echo {}; sleep 1000 & while read name; do echo \"$name,forward,x,y,1,2.0,3.0,,0,\"; \
+            "sleep 1000 & echo {}; while read name; do echo \"$name,forward,x,y,1,2.0,3.0,,0,\"; \
              done; kill $!",
             LAYERS.columns.join(",")
         );
