@@ -23,7 +23,7 @@ Examples:
   cargo xtask verify --thorough --only test  many more random cases: about an hour
   cargo xtask verify --list                  what the steps are
 
-A step whose tool is not installed is SKIPPED. Under --ci that is a failure, unless the tool
+A step whose tool is missing is SKIPPED. Under --ci that is a failure, unless the tool
 stands in xtask/allow-skipped.txt.";
 
 /// The tools that a machine may lack even under `--ci`, one a line.
@@ -130,7 +130,7 @@ fn run_step(
     paint: Paint,
 ) -> Result<Outcome, String> {
     if let Some(tool) = step.tool()
-        && !tool.is_installed()
+        && !tool.is_there()
     {
         return Ok(without_tool(&tool, options.ci, ALLOW_SKIPPED));
     }
@@ -190,7 +190,7 @@ fn announce(command: &str, paint: Paint) {
 
 /// `allowed` lists tools one a line; `#` starts a comment.
 fn without_tool(tool: &Tool, ci: bool, allowed: &str) -> Outcome {
-    let reason = format!("{} is not installed ({})", tool.name, tool.install);
+    let reason = format!("{} is not there ({})", tool.name, tool.install);
     let is_allowed = allowed
         .lines()
         .map(|line| line.split('#').next().unwrap_or_default().trim())

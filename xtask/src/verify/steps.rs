@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use clap::ValueEnum;
 
-use super::command::{Command, Count, cargo_has};
+use super::command::{Command, Count, cargo_does};
 use crate::workspace::{TestTarget, Workspace};
 
 /// One thing that guards the project.
@@ -13,6 +13,7 @@ pub(crate) enum Step {
     Fmt,
     Tidy,
     Deny,
+    Advisories,
     NoStd,
     Features,
     Clippy,
@@ -33,18 +34,18 @@ pub(crate) enum Work {
     Tidy,
 }
 
-/// A program that a machine may lack.
+/// A program, or what it reads, that a machine may lack.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tool {
     pub(crate) name: &'static str,
-    /// The subcommand of cargo that answers `--version` where the tool is installed.
+    /// What cargo does without an error where the tool is there.
     pub(crate) probe: &'static [&'static str],
     pub(crate) install: &'static str,
 }
 
 impl Tool {
-    pub(crate) fn is_installed(&self) -> bool {
-        cargo_has(self.probe)
+    pub(crate) fn is_there(&self) -> bool {
+        cargo_does(self.probe)
     }
 }
 
@@ -60,10 +61,11 @@ const NO_STD: [&str; 2] = ["tensor4", "im2col"];
 
 impl Step {
     /// In the order in which they run.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Fmt,
         Self::Tidy,
         Self::Deny,
+        Self::Advisories,
         Self::NoStd,
         Self::Features,
         Self::Clippy,
@@ -81,6 +83,7 @@ impl Step {
             Self::Fmt => "fmt",
             Self::Tidy => "tidy",
             Self::Deny => "deny",
+            Self::Advisories => "advisories",
             Self::NoStd => "no-std",
             Self::Features => "features",
             Self::Clippy => "clippy",
@@ -98,7 +101,8 @@ impl Step {
         match self {
             Self::Fmt => "every file is formatted",
             Self::Tidy => "the rules of the workspace that no other tool checks",
-            Self::Deny => "licences, advisories and sources of the dependencies",
+            Self::Deny => "licences and sources of the dependencies",
+            Self::Advisories => "no dependency has a known weakness; asks the network",
             Self::NoStd => "tensor4 and im2col build without the standard library",
             Self::Features => "each package builds with none and with each one of its features",
             Self::Clippy => "no warnings, in tests and benches neither",
@@ -115,9 +119,14 @@ impl Step {
     /// What the step needs beyond cargo and rustc.
     pub(crate) fn tool(self) -> Option<Tool> {
         let (name, probe, install): (_, &[&str], _) = match self {
-            Self::Fmt => ("rustfmt", &["fmt"], "rustup component add rustfmt"),
-            Self::Clippy => ("clippy", &["clippy"], "rustup component add clippy"),
-            Self::Deny => ("cargo-deny", &["deny"], "cargo install --locked cargo-deny"),
+            Self::Fmt => ("rustfmt", &["fmt", "--version"], "rustup component add rustfmt"),
+            Self::Clippy => ("clippy", &["clippy", "--version"], "rustup component add clippy"),
+            Self::Deny => {
+                ("cargo-deny", &["deny", "--version"], "cargo install --locked cargo-deny")
+            }
+            Self::Advisories => {
+                ("advisory database", &["deny", "fetch", "db"], "it needs cargo-deny and a network")
+            }
             _ => return None,
         };
         Some(Tool { name, probe, install })
@@ -138,7 +147,12 @@ impl Step {
         let commands = match self {
             Self::Tidy => return Ok(Work::Tidy),
             Self::Fmt => vec![Command::cargo(["fmt", "--all", "--check"])],
-            Self::Deny => vec![Command::cargo(["deny", "check"])],
+            Self::Deny => {
+                vec![Command::cargo("deny --offline check licenses bans sources".split(' '))]
+            }
+            Self::Advisories => {
+                vec![Command::cargo("deny --offline check advisories".split(' '))]
+            }
             Self::NoStd => {
                 let mut args = vec!["check"];
                 args.extend(NO_STD.iter().flat_map(|package| ["-p", package]));

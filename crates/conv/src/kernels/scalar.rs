@@ -10,7 +10,9 @@ pub(crate) struct Four<T>([T; 4]);
 impl<T: ConvScalar> Four<T> {
     #[inline(always)]
     fn zip(self, b: Self, f: impl Fn(T, T) -> T) -> Self {
-        Self(std::array::from_fn(|i| f(self.0[i], b.0[i])))
+        // By name: Miri takes three times as long for an array's functions.
+        let ([a0, a1, a2, a3], [b0, b1, b2, b3]) = (self.0, b.0);
+        Self([f(a0, b0), f(a1, b1), f(a2, b2), f(a3, b3)])
     }
 }
 
@@ -63,7 +65,7 @@ impl<T: ConvScalar> Vector for Four<T> {
     unsafe fn mul_add(self, b: Self, c: Self) -> Self {
         // Two roundings: a fused one is a call into the C library where the CPU has no
         // instruction for it.
-        Self(std::array::from_fn(|i| self.0[i] * b.0[i] + c.0[i]))
+        self.zip(b, |a, b| a * b).zip(c, |product, c| product + c)
     }
 
     #[inline(always)]
