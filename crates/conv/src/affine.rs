@@ -10,12 +10,11 @@
 //! Work is cut by the shape alone and every sum runs in a fixed order, so that results are
 //! bit-identical for every number of threads. Nothing is allocated once `scratch` is long enough.
 
-use rayon::prelude::*;
-
 use crate::ConvScalar;
 use crate::kernels::KernelSet;
 use crate::kernels::dense::{Data, Dense, Dot, Forward, Strips, Transpose, Weights};
 use crate::kernels::dispatch::fastest;
+use crate::parallel::{piece, pieces};
 
 /// Rows of weights per task.
 const ROWS: usize = 16;
@@ -114,14 +113,13 @@ impl Affine {
         if !single {
             transpose(kernels, x, inputs, packed);
         }
-        let blocks = sums
-            .par_chunks_mut(rows * panels * lanes)
-            .zip(w.par_chunks(rows * inputs))
-            .with_min_len(Self::per_task(rows * inputs * images));
-        let packed = &*packed;
-        blocks.for_each(|(y, w)| match single {
-            true => kernels.dot(Dot { w, inputs, x, y }),
-            false => kernels.forward(Forward { w, inputs, panels: packed, y }),
+        let (packed, least) = (&*packed, Self::per_task(rows * inputs * images));
+        pieces(sums, rows * panels * lanes, least, &|block, y| {
+            let w = piece(w, block, rows * inputs);
+            match single {
+                true => kernels.dot(Dot { w, inputs, x, y }),
+                false => kernels.forward(Forward { w, inputs, panels: packed, y }),
+            }
         });
         for (image, y) in y.chunks_exact_mut(outputs).enumerate() {
             let blocks = y.chunks_mut(rows).zip(bias.chunks(rows));
@@ -149,21 +147,17 @@ impl Affine {
         let kernels = self.kernels::<T>();
         if kernels.few_registers() && images >= MANY_IMAGES {
             let rows = per_thread(outputs);
-            let blocks = dw.par_chunks_mut(rows * inputs);
-            let blocks = blocks.with_min_len(Self::per_task(rows * inputs * images));
-            return blocks.enumerate().for_each(|(block, out)| {
+            let least = Self::per_task(rows * inputs * images);
+            return pieces(dw, rows * inputs, least, &|block, out| {
                 let a = &dy[block * rows..];
                 let (a_row, a_step, depth) = (1, outputs, images);
                 kernels.strips(Strips { a, a_row, a_step, b: x, depth, cols: inputs, out });
             });
         }
-        dw.par_chunks_mut(ROWS * inputs)
-            .with_min_len(Self::per_task(ROWS * inputs * images))
-            .enumerate()
-            .for_each(|(block, dw)| {
-                let dy = &dy[(block * ROWS).min(dy.len())..];
-                kernels.weights(Weights { x, inputs, dy, stride: outputs, dw });
-            });
+        pieces(dw, ROWS * inputs, Self::per_task(ROWS * inputs * images), &|block, dw| {
+            let dy = &dy[(block * ROWS).min(dy.len())..];
+            kernels.weights(Weights { x, inputs, dy, stride: outputs, dw });
+        });
     }
 
     /// Overwrites `dx` with the gradient by the data, `dy W`.
@@ -192,18 +186,14 @@ impl Affine {
         let cols = if inputs >= 4096 { 512 } else { 128 };
         let row = cols + DATA_GAP;
         let strips = grown(scratch, images * row * inputs.div_ceil(cols));
-        strips
-            .par_chunks_exact_mut(images * row)
-            .with_min_len(Self::per_task(images * cols * outputs))
-            .enumerate()
-            .for_each(|(strip, dx)| {
-                let first = strip * cols;
-                let (w, cols) = (&w[first..], cols.min(inputs - first));
-                kernels.data(Data { w, inputs, dy, outputs, dx, cols, row });
-            });
+        pieces(strips, images * row, Self::per_task(images * cols * outputs), &|strip, dx| {
+            let first = strip * cols;
+            let (w, cols) = (&w[first..], cols.min(inputs - first));
+            kernels.data(Data { w, inputs, dy, outputs, dx, cols, row });
+        });
         let strips = &*strips;
         let least = COPY_LEN.div_ceil(inputs);
-        dx.par_chunks_exact_mut(inputs).with_min_len(least).enumerate().for_each(|(image, dx)| {
+        pieces(dx, inputs, least, &|image, dx| {
             for (dx, strip) in dx.chunks_mut(cols).zip(strips.chunks_exact(images * row)) {
                 dx.copy_from_slice(&strip[image * row..][..dx.len()]);
             }
@@ -219,9 +209,8 @@ impl Affine {
         let Self { inputs, outputs, .. } = self;
         let images = self.images(dx.len(), inputs, dy.len(), outputs);
         let (kernels, rows) = (self.kernels::<T>(), per_thread(images));
-        let blocks = dx.par_chunks_mut(rows * inputs);
-        let blocks = blocks.with_min_len(Self::per_task(rows * inputs * outputs));
-        blocks.enumerate().for_each(|(block, out)| {
+        let least = Self::per_task(rows * inputs * outputs);
+        pieces(dx, rows * inputs, least, &|block, out| {
             let a = &dy[block * rows * outputs..];
             let (a_row, a_step, depth) = (outputs, 1, outputs);
             kernels.strips(Strips { a, a_row, a_step, b: w, depth, cols: inputs, out });
@@ -242,10 +231,10 @@ fn transpose<T: ConvScalar>(kernels: &Dense<T>, x: &[T], inputs: usize, packed: 
     /// Elements of an image per task.
     const PIECE: usize = 512;
     let lanes = kernels.lanes();
-    let panels = packed.par_chunks_mut(inputs * lanes).zip(x.par_chunks(lanes * inputs));
-    panels.with_min_len(Affine::per_task(inputs * lanes)).for_each(|(panel, x)| {
-        let pieces = panel.par_chunks_mut(PIECE * lanes).with_min_len(8).enumerate();
-        pieces.for_each(|(piece, panel)| {
+    let panel_len = inputs * lanes;
+    pieces(packed, panel_len, Affine::per_task(panel_len), &|i, panel| {
+        let x = piece(x, i, panel_len);
+        pieces(panel, PIECE * lanes, 8, &|piece, panel| {
             kernels.transpose(Transpose { x, inputs, from: piece * PIECE, panel });
         });
     });

@@ -1,9 +1,9 @@
 //! Both gradients of a convolution, and of a ReLU behind it, in one call.
 
-use rayon::prelude::*;
 use tensor4::{View4, ViewMut4};
 
 use crate::kernels::ReluGrad;
+use crate::parallel::{piece, pieces};
 use crate::plan::check;
 use crate::weight_grad::Gradients;
 use crate::{Algorithm, Conv2dPlan, ConvError, ConvScalar, Update, Workspace, weight_grad_lanes};
@@ -172,8 +172,8 @@ impl Conv2dPlan {
     /// The gradients that the ReLU lets through, 0 in all other places; overwrites `to`.
     fn mask<T: ConvScalar>(&self, dy: &[T], y: &[T], to: &mut [T]) {
         let kernels = self.kernels::<T>();
-        let pieces = dy.par_chunks(TASK_LEN).zip(y.par_chunks(TASK_LEN));
-        pieces.zip(to.par_chunks_mut(TASK_LEN)).for_each(|((dy, y), to)| {
+        pieces(to, TASK_LEN, 1, &|i, to| {
+            let [dy, y] = [dy, y].map(|all| piece(all, i, TASK_LEN));
             kernels.relu_grad(ReluGrad { dy, y, to });
         });
     }

@@ -4,11 +4,11 @@
 //! other, of as many images at a time as stay in the cache, and then put together row by row. So a row of
 //! `dx` is written once, and no zeros are multiplied.
 
-use rayon::prelude::*;
 use tensor4::{View4, ViewMut4};
 
 use crate::call::{Call, Weights};
 use crate::out::Out;
+use crate::parallel::pieces;
 use crate::plan::{MAX_PHASES, Phases};
 use crate::{Algorithm, Conv2dPlan, ConvScalar, Epilogue, Workspace};
 
@@ -107,7 +107,7 @@ fn put_together<T: ConvScalar>(plan: &Conv2dPlan, phases: &Phases, interim: &[T]
         first += planes * phases.pixels(phase);
     }
     let least = (1 << 14) / plane_len + 1;
-    dx.par_chunks_exact_mut(plane_len).enumerate().with_min_len(least).for_each(|(plane, dx)| {
+    pieces(dx, plane_len, least, &|plane, dx| {
         for (row, dx) in dx.chunks_exact_mut(in_w).enumerate() {
             let mut parts = [None; MAX_PHASES];
             for (col, part) in parts.iter_mut().enumerate().take(along) {

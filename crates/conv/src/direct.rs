@@ -15,12 +15,12 @@
 use std::ops::Range;
 
 use im2col::{ConvGeometry, Padding};
-use rayon::prelude::*;
 
 use crate::call::{Call, keep_threads_busy, least_pieces_awake};
 use crate::filters::Filters;
 use crate::kernels::{Area, Kernels, Pick, Pool};
 use crate::out::Out;
+use crate::parallel::pieces;
 use crate::reading::Reading;
 use crate::{Conv2dPlan, ConvScalar, KernelSet, Workspace};
 
@@ -220,7 +220,7 @@ pub(crate) fn pack<T: ConvScalar>(
     packed: &mut [T],
 ) {
     let (layout, filters) = (Layout::new(plan, kernels), Filters::new(plan));
-    packed.par_chunks_exact_mut(layout.packed_len()).enumerate().for_each(|(i, packed)| {
+    pieces(packed, layout.packed_len(), 1, &|i, packed| {
         let (group, block) = (i / layout.blocks, i % layout.blocks);
         let at = (group, layout.channels(block), 0..layout.g.in_c());
         filters.pack(kernels, w, at, layout.width, packed);

@@ -8,13 +8,13 @@
 //! Both gradients are products of packed operands as well: by the data `W^T dY`, whose columns are
 //! folded back by col2im; by the weights `dY X^T`, of unfolded pixels.
 
+use crate::parallel::pieces;
+
 mod cut;
 mod data_gradient;
 mod forward;
 mod unfold;
 mod weight_gradient;
-
-use rayon::prelude::*;
 
 pub(crate) use cut::{describe, workspace_len};
 pub(crate) use data_gradient::{backward_data, data_workspace_len};
@@ -28,10 +28,10 @@ fn for_each_block<T: Send>(
     parallel: bool,
     data: &mut [T],
     len: usize,
-    f: impl Fn(usize, &mut [T]) + Sync,
+    f: &(dyn Fn(usize, &mut [T]) + Sync),
 ) {
     if parallel {
-        data.par_chunks_mut(len).enumerate().for_each(|(i, block)| f(i, block));
+        pieces(data, len, 1, f);
     } else {
         data.chunks_mut(len).enumerate().for_each(|(i, block)| f(i, block));
     }

@@ -58,6 +58,7 @@ mod kernels;
 mod lanes;
 pub mod naive;
 mod out;
+pub mod parallel;
 mod plan;
 mod pool;
 mod pool_grad;

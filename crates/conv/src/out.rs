@@ -1,5 +1,7 @@
 //! What a forward pass writes.
 
+use crate::parallel::both;
+
 /// Planes of the output of a forward pass, one after the other: pixels, or pooled pixels and which of
 /// the four pixels under each has won.
 #[derive(Debug)]
@@ -60,7 +62,7 @@ impl<T: Send> Out<'_, T> {
         self,
         len: usize,
         least: usize,
-        f: &(impl Fn(usize, Out<'_, T>) + Sync),
+        f: &(dyn Fn(usize, Out<'_, T>) + Sync),
     ) {
         let count = self.len().div_ceil(len);
         self.halves((0, count), len, least.max(1), f);
@@ -72,7 +74,7 @@ impl<T: Send> Out<'_, T> {
         (first, count): (usize, usize),
         len: usize,
         least: usize,
-        f: &(impl Fn(usize, Out<'_, T>) + Sync),
+        f: &(dyn Fn(usize, Out<'_, T>) + Sync),
     ) {
         if count < 2 * least {
             for (i, piece) in self.chunks(len).enumerate() {
@@ -82,7 +84,7 @@ impl<T: Send> Out<'_, T> {
         }
         let half = count / 2;
         let [a, b] = self.split_at(half * len);
-        rayon::join(
+        both(
             || a.halves((first, half), len, least, f),
             || b.halves((first + half, count - half), len, least, f),
         );

@@ -1,9 +1,9 @@
 //! The gradient of what may follow a convolution: ReLU and the maximum of squares of two by two pixels.
 
-use rayon::prelude::*;
 use tensor4::{View4, ViewMut4};
 
 use crate::kernels::Unpool;
+use crate::parallel::pieces;
 use crate::plan::check;
 use crate::{Conv2dPlan, ConvError, ConvScalar};
 
@@ -46,8 +46,7 @@ impl Conv2dPlan {
         let [_, _, out_h, out_w] = shape.dims();
         let (plane, pooled) = (g.out_plane_len(), out_h * out_w);
         let planes = (UNPOOLED_LEN / plane).max(1);
-        let pieces = to.into_data().par_chunks_mut(planes * plane).enumerate();
-        pieces.for_each(|(i, to)| {
+        pieces(to.into_data(), planes * plane, 1, &|i, to| {
             let range = i * planes * pooled..(i * planes + to.len() / plane) * pooled;
             kernels.unpool(Unpool {
                 dy: &dy.data()[range.clone()],

@@ -4,10 +4,10 @@
 //! it fill a register or two: then a product of them by each gradient is all that is to be summed, a quarter of
 //! what there is to sum once the gradients stand among zeros.
 
-use rayon::prelude::*;
 use tensor4::{View4, ViewMut4};
 
 use crate::kernels::dispatch::{MulAdd, Vectorised, vectorised_on};
+use crate::parallel::pieces;
 use crate::plan::check;
 use crate::weight_grad::{Gradients, add_up};
 use crate::{Algorithm, Conv2dPlan, ConvError, ConvScalar, KernelSet, Update, Workspace};
@@ -109,7 +109,7 @@ impl Conv2dPlan {
         let band_len = 4 * pooled_w * TAPS;
         let scratch = workspace.prepare(band_len + image_len, parts * part_len);
         let set = self.kernels::<T>().set;
-        scratch.shared.par_chunks_exact_mut(part_len).enumerate().for_each(|(part, sums)| {
+        pieces(scratch.shared, part_len, 1, &|part, sums| {
             sums.fill(T::ZERO);
             scratch.columns.with(|scratch| {
                 let (patches, masked) = scratch.split_at_mut(band_len);

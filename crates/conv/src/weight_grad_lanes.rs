@@ -5,12 +5,12 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
 use tensor4::ViewMut4;
 
 use crate::kernels::lanes::{MARGIN, Plane, PlaneWeights};
 use crate::kernels::{Kernels, PlaneGrad, ReluGrad};
 use crate::lanes::{MAX_TAPS, reads_planes};
+use crate::parallel::pieces;
 use crate::reading::Reading;
 use crate::weight_grad::{Gradients, add_up};
 use crate::{Conv2dPlan, ConvScalar, Update, Workspace};
@@ -136,7 +136,7 @@ pub(crate) fn backward_weights<T: ConvScalar>(
     let taps = &*taps;
     let (groups, part_len, segments) = (plan.desc().groups, layout.part_len(), layout.segments(n));
     let bands = n * layout.bands();
-    scratch.shared.par_chunks_exact_mut(part_len).enumerate().for_each(|(i, sums)| {
+    pieces(scratch.shared, part_len, 1, &|i, sums| {
         let (segment, group) = (i / groups, i % groups);
         let bands = segment * bands / segments..(segment + 1) * bands / segments;
         scratch.columns.with(|scratch| {

@@ -27,13 +27,13 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use im2col::ConvGeometry;
-use rayon::prelude::*;
 
 use crate::call::{Call, Weights, least_pieces, least_pieces_awake};
 use crate::kernels::Kernels;
 use crate::kernels::plane_rows::PlaneRows;
 use crate::kernels::winograd::Form;
 use crate::out::{Chunks, Out};
+use crate::parallel::{both, pieces, tasks};
 use crate::workspace::{Columns, Scratch};
 use crate::{Conv2dPlan, ConvScalar, Numerics, Workspace};
 pub(crate) use cost::{cost_of_all_phases, cost_of_phase, gain, tiles};
@@ -91,7 +91,7 @@ pub(crate) fn pack<T: ConvScalar>(
 ) {
     let layout = Layout::new(plan, kernels);
     let phases = layout.interleaved_phases();
-    u.par_chunks_exact_mut(phases * layout.u_len()).enumerate().for_each(|(i, u)| {
+    pieces(u, phases * layout.u_len(), 1, &|i, u| {
         scratch.with(|temp| {
             for chunk in 0..layout.chunks {
                 let at = (i / layout.blocks, i % layout.blocks, chunk);
@@ -311,7 +311,7 @@ impl<T: ConvScalar> Run<'_, T> {
         (first, count): (usize, usize),
         rows: usize,
         y: PlaneRows<'_, T>,
-        part: &(impl Fn(usize, PlaneRows<'_, T>) + Sync),
+        part: &(dyn Fn(usize, PlaneRows<'_, T>) + Sync),
     ) {
         if count == 1 {
             return part(first * rows, y);
@@ -319,7 +319,7 @@ impl<T: ConvScalar> Run<'_, T> {
         let middle = first + count / 2;
         let row = middle * rows * self.layout.form.out();
         let [above, below] = y.split_rows(row, self.layout.planes(self.call.pool));
-        rayon::join(
+        both(
             || self.halves((first, middle - first), rows, above, part),
             || self.halves((middle, first + count - middle), rows, below, part),
         );
@@ -341,8 +341,7 @@ impl<T: ConvScalar> Run<'_, T> {
             tiles.cut(layout, first..(first + size).min(total));
             let tiles = &tiles;
             for group in 0..layout.groups {
-                let pieces = v.par_chunks_exact_mut(blocking.v_piece()).enumerate();
-                pieces.with_min_len(self.least).for_each(|(piece, v)| {
+                pieces(v, blocking.v_piece(), self.least, &|piece, v| {
                     scratch.with(|scratch| {
                         blocking.transform_input(self.call.x, group, piece, tiles, v, scratch);
                     });
@@ -351,8 +350,7 @@ impl<T: ConvScalar> Run<'_, T> {
                 let out = out.reborrow().from(tiles.images.start * image_len);
                 let planes = Mutex::new((0, Planes::<T, MAX_TILES>::new(self, out, group)));
                 // Tasks are drawn in order, each with the planes of all images that are its own.
-                let tasks = (0..self.tasks()).into_par_iter();
-                tasks.with_max_len(1).with_min_len(self.least).for_each(|_| {
+                tasks(self.tasks(), self.least, &|_| {
                     let (task, mut planes) = {
                         let mut planes = planes.lock().unwrap_or_else(PoisonError::into_inner);
                         planes.0 += 1;

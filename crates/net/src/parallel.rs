@@ -1,13 +1,20 @@
 //! Element-wise work on all cores.
 
+use conv::parallel::{piece, pieces};
 use conv::{MulAdd, Vectorised, vectorised};
-use rayon::prelude::*;
 
 use crate::NetScalar;
 
 /// Calls `f` on a thread of the pool, so that what it hands out goes straight to the others: from outside,
 /// every hand-out would be a message to the pool and a wait for its answer.
 pub(crate) fn in_pool<R: Send>(f: impl FnOnce() -> R + Send) -> R {
+    let (mut f, mut result) = (Some(f), None);
+    enter(&mut || result = f.take().map(|f| f()));
+    result.expect("it has run")
+}
+
+/// As [`in_pool`], of a pointer: rayon's code is compiled for it once.
+fn enter(f: &mut (dyn FnMut() + Send)) {
     if rayon::current_thread_index().is_some() {
         conv::awake(f)
     } else {
@@ -93,9 +100,10 @@ where
     if out.len() <= BLOCK {
         return block(0, out, a, b);
     }
-    let inputs = a.par_chunks(BLOCK).zip(b.par_chunks(BLOCK));
-    let blocks = out.par_chunks_mut(BLOCK).zip(inputs).enumerate();
-    blocks.for_each(|(i, (out, (a, b)))| block(i, out, a, b));
+    pieces(out, BLOCK, 1, &|i, out| {
+        let [a, b] = [a, b].map(|all| piece(all, i, BLOCK));
+        block(i, out, a, b);
+    });
 }
 
 /// Replaces each element `y` by `f(x)` of the element `x` at the same place.

@@ -10,7 +10,6 @@ use std::ops::Range;
 use gemm::packed::{self, MicroKernel, PackedA, PackedB};
 use gemm::{MatMut, MatRef};
 use im2col::{ConvGeometry, Layout, col2im_rows_add};
-use rayon::prelude::*;
 use tensor4::{View4, ViewMut4};
 
 use super::cut::{PART_LEN, micro_kernel};
@@ -96,7 +95,7 @@ impl<'a, T: ConvScalar> Cut<'a, T> {
         for terms in self.parts() {
             let panels = &mut packed[self.padded_rows * terms.start..self.padded_rows * terms.end];
             let height = self.kernel.rows();
-            for_each_block(true, panels, height * terms.len(), |panel, to| {
+            for_each_block(true, panels, height * terms.len(), &|panel, to| {
                 let rows = panel * height..((panel + 1) * height).min(rows);
                 self.kernel.pack_a(w.block(rows, terms.clone()).expect(FITS), to).expect(FITS);
             });
@@ -185,15 +184,10 @@ pub(crate) fn backward_data<T: ConvScalar>(
             let threads = if parallel_images { 1 } else { rayon::current_num_threads() };
             let share = cut.g.in_c().div_ceil(threads).next_multiple_of(cut.kernel.rows());
             let len = share * cut.g.in_h() * cut.g.in_w();
-            for_each_block(!parallel_images, dx, len, |block, dx| {
+            for_each_block(!parallel_images, dx, len, &|block, dx| {
                 columns.with(|buffer| cut.run(weights, dy, block * share, dx, buffer));
             });
         }
     };
-    let images = dx.into_data();
-    if parallel_images {
-        images.par_chunks_exact_mut(image_len).enumerate().for_each(|(i, dx)| image(i, dx));
-    } else {
-        images.chunks_exact_mut(image_len).enumerate().for_each(|(i, dx)| image(i, dx));
-    }
+    for_each_block(parallel_images, dx.into_data(), image_len, &image);
 }

@@ -4,13 +4,13 @@ use std::ops::Range;
 
 use gemm::packed::{self, PackedA, PackedB};
 use gemm::{MatMut, MatRef};
-use rayon::prelude::*;
 use tensor4::ViewMut4;
 
 use super::cut::{Cut, Stage};
 use super::unfold::{MAX_PANELS, Unfold};
 use super::{FITS, for_each_block};
 use crate::call::{Call, Weights, keep_threads_busy, relu_in_place};
+use crate::parallel::pieces;
 use crate::workspace::Scratch;
 use crate::{Conv2dPlan, ConvScalar, Workspace};
 
@@ -43,8 +43,7 @@ fn pack_stage<T: ConvScalar>(cut: &Cut<T>, stage: &Stage, w: &[T], packed: &mut 
             let panels = rest.split_off_mut(..cut.padded_oc * terms.len()).expect(FITS);
             let panel_len = cut.kernel.rows() * terms.len();
             let at_a_time = PACK_TASK_LEN.div_ceil(panel_len);
-            let blocks = panels.par_chunks_mut(at_a_time * panel_len);
-            blocks.enumerate().for_each(|(block, panels)| {
+            pieces(panels, at_a_time * panel_len, 1, &|block, panels| {
                 let first = block * at_a_time * cut.kernel.rows();
                 let rows = first..(first + panels.len() / terms.len()).min(cut.group_oc);
                 let w = w.block(rows, terms.clone()).expect(FITS);
@@ -75,15 +74,9 @@ pub(crate) fn forward<T: ConvScalar>(
             let first_image = first * at_a_time;
             Task { plan, cut, call, stage, held, weights, first_image, parallel: !parallel_tasks }
         };
-        if parallel_tasks {
-            images.par_chunks_mut(at_a_time * image_len).enumerate().for_each(|(i, y)| {
-                columns.with(|buffer| task(i).run(y, buffer));
-            });
-        } else {
-            for (i, y) in images.chunks_mut(at_a_time * image_len).enumerate() {
-                columns.with(|buffer| task(i).run(y, buffer));
-            }
-        }
+        for_each_block(parallel_tasks, images, at_a_time * image_len, &|i, y| {
+            columns.with(|buffer| task(i).run(y, buffer));
+        });
     };
     match call.weights {
         Weights::Packed(weights) => run(&cut.whole(), &cut.whole(), weights),
@@ -166,7 +159,7 @@ impl<T: ConvScalar> Task<'_, T> {
             let columns = &mut columns[..cut.kernel.packed_b_len(terms.len(), pixels.len())];
             self.unfold(group, pixels.clone(), terms.clone(), columns);
             let columns = PackedB::new(cut.kernel, columns, terms.len(), pixels.len()).expect(FITS);
-            for_each_block(self.parallel, sums, rows * row_len, |block, sums| {
+            for_each_block(self.parallel, sums, rows * row_len, &|block, sums| {
                 let first = block * rows;
                 let channels = first..first + sums.len() / row_len;
                 let weights = self.weights(group, terms.clone(), channels.clone());
@@ -219,7 +212,7 @@ impl<T: ConvScalar> Task<'_, T> {
         let first = self.first_image * self.cut.plane_len + pixels.start;
         let end = first + pixels.len();
         let panels = if self.parallel { 1 } else { MAX_PANELS };
-        for_each_block(self.parallel, columns, panels * width * terms.len(), |block, columns| {
+        for_each_block(self.parallel, columns, panels * width * terms.len(), &|block, columns| {
             let first = first + block * panels * width;
             unfold.panels(first..(first + panels * width).min(end), terms.clone(), columns);
         });
@@ -257,7 +250,7 @@ impl<T: ConvScalar> Task<'_, T> {
         let first = pixels.start / plane_len;
         let end = pixels.end.div_ceil(plane_len);
         let y = &mut y[first * image_len..end * image_len];
-        for_each_block(self.parallel, y, image_len, |image, y| {
+        for_each_block(self.parallel, y, image_len, &|image, y| {
             let (_, part, place) = self.images(pixels.clone()).nth(image).expect("it has pixels");
             let planes = y[group * group_oc * plane_len..].chunks_exact_mut(plane_len);
             for (plane, sums) in planes.zip(sums.chunks_exact(row_len)) {

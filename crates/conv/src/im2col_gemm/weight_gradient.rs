@@ -10,11 +10,11 @@ use std::ops::Range;
 use gemm::packed::{self, MicroKernel, PackedA, PackedB};
 use gemm::{MatMut, MatRef};
 use im2col::{ConvGeometry, Layout, unfold_rows_into};
-use rayon::prelude::*;
 use tensor4::{View4, ViewMut4};
 
 use super::cut::micro_kernel;
 use super::{FITS, for_each_block};
+use crate::parallel::pieces;
 use crate::workspace::Scratch;
 use crate::{Conv2dPlan, ConvScalar, Update, Workspace};
 
@@ -158,7 +158,7 @@ impl<'a, T: ConvScalar> Cut<'a, T> {
     ) {
         let (height, plane_len) = (self.kernel.rows(), self.g.out_plane_len());
         let panel_len = height * rows.len() * self.g.out_w();
-        for_each_block(parallel, packed, panel_len, |panel, to| {
+        for_each_block(parallel, packed, panel_len, &|panel, to| {
             let channels = panel * height..((panel + 1) * height).min(self.group_oc);
             for Piece { image, rows, pixels } in self.pieces(rows.clone()) {
                 let dy = &dy.image(image)[group * self.group_oc * plane_len..];
@@ -189,12 +189,12 @@ impl<'a, T: ConvScalar> Cut<'a, T> {
         for Piece { image, rows, pixels } in self.pieces(rows.clone()) {
             let x = &x.image(image)[channels.start * plane_len..channels.end * plane_len];
             let columns = &mut columns[..count * pixels.len()];
-            for_each_block(parallel, columns, self.taps * pixels.len(), |channel, columns| {
+            for_each_block(parallel, columns, self.taps * pixels.len(), &|channel, columns| {
                 let x = &x[channel * plane_len..][..plane_len];
                 unfold_rows_into(x, &one, Layout::PatchRows, rows.clone(), columns).expect(FITS);
             });
             let columns = MatRef::row_major(columns, count, pixels.len()).expect(FITS);
-            for_each_block(parallel, packed, panel_len, |panel, to| {
+            for_each_block(parallel, packed, panel_len, &|panel, to| {
                 let rows = panel * width..((panel + 1) * width).min(count);
                 let b = columns.block(rows, 0..pixels.len()).expect(FITS).t();
                 let to = &mut to[pixels.start * width..pixels.end * width];
@@ -217,7 +217,7 @@ impl<'a, T: ConvScalar> Cut<'a, T> {
         let panel_len = dy.len() / self.group_oc.div_ceil(height);
         let blocks = if parallel { 2 * rayon::current_num_threads() } else { 1 };
         let rows = self.group_oc.div_ceil(blocks).next_multiple_of(height);
-        for_each_block(parallel, dw, rows * self.k, |block, dw| {
+        for_each_block(parallel, dw, rows * self.k, &|block, dw| {
             let count = dw.len() / self.k;
             let dy = &dy[block * (rows / height) * panel_len..];
             let dy = &dy[..count.div_ceil(height) * panel_len];
@@ -267,14 +267,14 @@ pub(crate) fn backward_weights<T: ConvScalar>(
     let segments = n.div_ceil(images);
     let Scratch { columns, shared: partial } =
         workspace.prepare(cut.own_len(), segments * dw.len());
-    partial.par_chunks_exact_mut(dw.len()).enumerate().for_each(|(segment, dw)| {
+    pieces(partial, dw.len(), 1, &|segment, dw| {
         dw.fill(T::ZERO);
         let images = segment * images..((segment + 1) * images).min(n);
         columns.with(|buffer| cut.add(from, images, false, dw, buffer));
     });
     let partial = &*partial;
     let len = dw.len();
-    dw.par_chunks_mut(1 << 12).enumerate().for_each(|(block, dw)| {
+    pieces(dw, 1 << 12, 1, &|block, dw| {
         for part in partial.chunks_exact(len) {
             for (dw, &p) in dw.iter_mut().zip(&part[block << 12..]) {
                 *dw += p;
@@ -286,12 +286,12 @@ pub(crate) fn backward_weights<T: ConvScalar>(
 /// `db[oc] = sum of dy[.., oc, .., ..]`, each channel in the order of the images.
 fn bias_gradient<T: ConvScalar>(dy: View4<'_, T>, db: &mut [T], update: Update) {
     let n = dy.shape().n();
-    db.par_iter_mut().enumerate().with_min_len(4).for_each(|(oc, db)| {
-        let mut total = if update == Update::Accumulate { *db } else { T::ZERO };
+    pieces(db, 1, 4, &|oc, db| {
+        let mut total = if update == Update::Accumulate { db[0] } else { T::ZERO };
         for n in 0..n {
             total += sum(dy.plane(n, oc));
         }
-        *db = total;
+        db[0] = total;
     });
 }
 

@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use im2col::ConvGeometry;
-use rayon::prelude::*;
 use tensor4::ViewMut4;
 
 use crate::kernels::{Gather, Kernels};
+use crate::parallel::pieces;
 use crate::{ConvScalar, Update};
 
 /// Into how many parts the work is cut at least, if there is so much.
@@ -96,7 +96,7 @@ impl<T: ConvScalar> Parts<'_, T> {
         f: impl Fn(Cut, &mut [T]) + Sync + Send,
     ) {
         let segments = self.segments(steps);
-        sums.par_chunks_exact_mut(self.len()).enumerate().for_each(|(i, sums)| {
+        pieces(sums, self.len(), 1, &|i, sums| {
             let (i, block) = (i / self.blocks, i % self.blocks);
             let (segment, group) = (i / self.groups, i % self.groups);
             let steps = segment * steps / segments..(segment + 1) * steps / segments;
@@ -118,8 +118,8 @@ impl<T: ConvScalar> Parts<'_, T> {
         let all = self.groups * self.blocks * part_len;
         let part = |group: usize, block: usize| &sums[(group * self.blocks + block) * part_len..];
         let dw = dw.into_data();
-        dw.par_chunks_exact_mut(self.group_oc * patch).enumerate().for_each(|(group, dw)| {
-            dw.par_chunks_mut(lanes * patch).enumerate().for_each(|(i, dw)| {
+        pieces(dw, self.group_oc * patch, 1, &|group, dw| {
+            pieces(dw, lanes * patch, 1, &|i, dw| {
                 for block in 0..self.blocks {
                     let channels = self.block(block);
                     self.kernels.grad_gather(Gather {

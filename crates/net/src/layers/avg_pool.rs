@@ -1,8 +1,8 @@
 //! The average under a window, channel by channel.
 
+use conv::parallel::{piece, pieces};
 use conv::{MulAdd, PairShares, PairSums, Vectorised, vectorised};
 use im2col::Window;
-use rayon::prelude::*;
 use tensor4::{Shape4, View4, ViewMut4};
 
 use super::windows::{Taps, Windows};
@@ -334,10 +334,9 @@ impl<T: NetScalar> Layer<T> for AvgPool2d {
         }
         let (in_len, out_len) = (windows.in_len(), windows.out_len());
         let planes = planes_per_task(in_len);
-        y.into_data()
-            .par_chunks_mut(planes * out_len)
-            .zip(x.data().par_chunks(planes * in_len))
-            .for_each(|(y, x)| self.averages.forward_planes(x, y));
+        pieces(y.into_data(), planes * out_len, 1, &|i, y| {
+            self.averages.forward_planes(piece(x.data(), i, planes * in_len), y);
+        });
         Ok(())
     }
 
@@ -356,10 +355,10 @@ impl<T: NetScalar> Layer<T> for AvgPool2d {
             return Ok(());
         }
         let planes = planes_per_task(in_len);
-        dx.into_data()
-            .par_chunks_mut(planes * in_len)
-            .zip(gradient.dy.data().par_chunks(planes * out_len))
-            .for_each(|(dx, dy)| self.averages.backward_planes(dy, T::ONE, dx));
+        pieces(dx.into_data(), planes * in_len, 1, &|i, dx| {
+            let dy = piece(gradient.dy.data(), i, planes * out_len);
+            self.averages.backward_planes(dy, T::ONE, dx);
+        });
         Ok(())
     }
 }

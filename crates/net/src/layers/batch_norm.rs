@@ -1,6 +1,6 @@
 //! Batch normalisation.
 
-use rayon::prelude::*;
+use conv::parallel::{piece, pieces, pieces_of_both};
 use tensor4::{Shape4, Tensor4, View4, ViewMut4};
 
 use crate::layer::{check, check_gradient};
@@ -99,13 +99,12 @@ impl<T: NetScalar> BatchNorm2d<T> {
     /// Mean and variance of every channel of the batch.
     fn statistics(&self, x: View4<'_, T>, means: &mut [T], variances: &mut [T]) {
         let (n, values) = (x.shape().n(), values_per_channel(x.shape()) as f64);
-        let both = means.par_iter_mut().zip(variances);
-        both.enumerate().for_each(|(c, (mean, variance))| {
+        pieces_of_both((means, 1), (variances, 1), 1, &|c, mean, variance| {
             let sum: f64 = (0..n).map(|i| sum_of(x.plane(i, c), |x| x)).sum();
             let centre = sum / values;
             let square = |x: f64| (x - centre) * (x - centre);
             let sum: f64 = (0..n).map(|i| sum_of(x.plane(i, c), square)).sum();
-            (*mean, *variance) = (T::from_f64(centre), T::from_f64(sum / values));
+            (mean[0], variance[0]) = (T::from_f64(centre), T::from_f64(sum / values));
         });
     }
 
@@ -182,18 +181,13 @@ impl<T: NetScalar> Layer<T> for BatchNorm2d<T> {
         }
         let plane_len = x.shape().plane_len();
         let (means, deviations) = (&*means, &*deviations);
-        y.into_data()
-            .par_chunks_exact_mut(plane_len)
-            .zip(x.data().par_chunks_exact(plane_len))
-            .with_min_len(planes_per_task(plane_len))
-            .enumerate()
-            .for_each(|(plane, (y, x))| {
-                let c = plane % channels;
-                let scale = weight[c] * deviations[c];
-                for (y, &x) in y.iter_mut().zip(x) {
-                    *y = (x - means[c]) * scale + bias[c];
-                }
-            });
+        pieces(y.into_data(), plane_len, planes_per_task(plane_len), &|plane, y| {
+            let (c, x) = (plane % channels, piece(x.data(), plane, plane_len));
+            let scale = weight[c] * deviations[c];
+            for (y, &x) in y.iter_mut().zip(x) {
+                *y = (x - means[c]) * scale + bias[c];
+            }
+        });
         Ok(())
     }
 
@@ -218,33 +212,28 @@ impl<T: NetScalar> Layer<T> for BatchNorm2d<T> {
         }
 
         let [weight, bias, ..] = &mut self.parameters;
-        let gradients = weight.grad_mut().data_mut().par_iter_mut().zip(bias.grad_mut().data_mut());
-        gradients.enumerate().for_each(|(c, (dw, db))| {
+        let [dw, db] = [weight, bias].map(|parameter| parameter.grad_mut().data_mut());
+        pieces_of_both((dw, 1), (db, 1), 1, &|c, dw, db| {
             let mean = means[c].to_f64();
             let products = (0..n)
                 .map(|i| sum_of_pairs(dy.plane(i, c), x.plane(i, c), |dy, x| dy * (x - mean)));
-            *dw = T::from_f64(products.sum::<f64>() * deviations[c].to_f64());
-            *db = T::from_f64((0..n).map(|i| sum_of(dy.plane(i, c), |dy| dy)).sum());
+            dw[0] = T::from_f64(products.sum::<f64>() * deviations[c].to_f64());
+            db[0] = T::from_f64((0..n).map(|i| sum_of(dy.plane(i, c), |dy| dy)).sum());
         });
 
         let Some(dx) = dx.filter(|dx| !dx.shape().is_empty()) else { return Ok(()) };
         let [weight, bias, ..] = &self.parameters;
         let (dw, db) = (weight.grad().data(), bias.grad().data());
         let share = if in_training { T::ONE / T::from_usize(values) } else { T::ZERO };
-        dx.into_data()
-            .par_chunks_exact_mut(plane_len)
-            .zip(x.data().par_chunks_exact(plane_len))
-            .zip(dy.data().par_chunks_exact(plane_len))
-            .with_min_len(planes_per_task(plane_len))
-            .enumerate()
-            .for_each(|(plane, ((dx, x), dy))| {
-                let c = plane % channels;
-                let scale = weight.value().data()[c] * deviations[c];
-                let (by_mean, by_x) = (db[c] * share, dw[c] * share * deviations[c]);
-                for ((dx, &x), &dy) in dx.iter_mut().zip(x).zip(dy) {
-                    *dx = scale * (dy - by_mean - (x - means[c]) * by_x);
-                }
-            });
+        pieces(dx.into_data(), plane_len, planes_per_task(plane_len), &|plane, dx| {
+            let c = plane % channels;
+            let [x, dy] = [x, dy].map(|all| piece(all.data(), plane, plane_len));
+            let scale = weight.value().data()[c] * deviations[c];
+            let (by_mean, by_x) = (db[c] * share, dw[c] * share * deviations[c]);
+            for ((dx, &x), &dy) in dx.iter_mut().zip(x).zip(dy) {
+                *dx = scale * (dy - by_mean - (x - means[c]) * by_x);
+            }
+        });
         Ok(())
     }
 

@@ -1,8 +1,7 @@
 //! The logarithm of softmax.
 
+use conv::parallel::pieces;
 use tensor4::{Shape4, View4, ViewMut4};
-
-use rayon::prelude::*;
 
 use crate::layer::{check, check_gradient};
 use crate::{Gradient, Init, Layer, LayerSpec, Misfit, Mode, NetError, NetScalar, Seeds, State};
@@ -81,8 +80,8 @@ impl<T: NetScalar> Layer<T> for LogSoftmax {
         if x.shape().is_empty() {
             return Ok(());
         }
-        let images = y.into_data().par_chunks_exact_mut(image_len);
-        images.zip(x.data().par_chunks_exact(image_len)).for_each(|(y, x)| {
+        pieces(y.into_data(), image_len, 1, &|image, y| {
+            let x = x.image(image);
             for place in 0..plane_len {
                 let x = channels(x, place, plane_len);
                 // A NaN wins, and makes the whole place NaN.
@@ -109,20 +108,15 @@ impl<T: NetScalar> Layer<T> for LogSoftmax {
         let Gradient { y, dy, .. } = gradient;
         let (image_len, plane_len) = (y.shape().image_len(), y.shape().plane_len());
         let Some(dx) = dx.filter(|dx| !dx.shape().is_empty()) else { return Ok(()) };
-        dx.into_data()
-            .par_chunks_exact_mut(image_len)
-            .zip(y.data().par_chunks_exact(image_len))
-            .zip(dy.data().par_chunks_exact(image_len))
-            .for_each(|((dx, y), dy)| {
-                for place in 0..plane_len {
-                    let dy = channels(dy, place, plane_len);
-                    let sum: T = dy.clone().sum();
-                    let y_and_dy = channels(y, place, plane_len).zip(dy);
-                    for (dx, (y, dy)) in dx[place..].iter_mut().step_by(plane_len).zip(y_and_dy) {
-                        *dx = dy - y.exp() * sum;
-                    }
+        pieces(dx.into_data(), image_len, 1, &|image, dx| {
+            for place in 0..plane_len {
+                let [y, dy] = [y, dy].map(|all| channels(all.image(image), place, plane_len));
+                let sum: T = dy.clone().sum();
+                for (dx, (y, dy)) in dx[place..].iter_mut().step_by(plane_len).zip(y.zip(dy)) {
+                    *dx = dy - y.exp() * sum;
                 }
-            });
+            }
+        });
         Ok(())
     }
 }

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
+use conv::parallel::{piece, pieces, pieces_of_both};
 use conv::{MulAdd, Vectorised, vectorised};
-use rayon::prelude::*;
 use tensor4::{Shape4, View4, ViewMut4};
 
 use crate::layer::{check, check_gradient};
@@ -265,21 +265,18 @@ impl<T: NetScalar> Layer<T> for Lrn {
         let planes = Planes { channels: shape.c(), len: shape.plane_len() };
         let (alpha, k) = (self.spec.alpha / self.spec.size as f64, T::from_f64(self.spec.k));
         let (alpha, beta) = (T::from_f64(alpha), T::from_f64(self.spec.beta));
-        y.into_data()
-            .par_chunks_exact_mut(planes.len)
-            .zip(state.values_mut(shape.len()).par_chunks_exact_mut(planes.len))
-            .zip(x.par_chunks_exact(planes.len))
-            .with_min_len(planes_per_task(planes.len))
-            .enumerate()
-            .for_each(|(plane, ((y, s), own))| {
-                let neighbours = self.before(plane % planes.channels, planes.channels);
-                let neighbours = planes.of(x, plane, neighbours);
-                if self.spec.beta == 0.75 {
-                    vectorised(Forward::<T, true> { x: own, neighbours, s, y, alpha, beta, k });
-                } else {
-                    vectorised(Forward::<T, false> { x: own, neighbours, s, y, alpha, beta, k });
-                }
-            });
+        let (y, s) = (y.into_data(), state.values_mut(shape.len()));
+        let least = planes_per_task(planes.len);
+        pieces_of_both((y, planes.len), (s, planes.len), least, &|plane, y, s| {
+            let own = piece(x, plane, planes.len);
+            let neighbours = self.before(plane % planes.channels, planes.channels);
+            let neighbours = planes.of(x, plane, neighbours);
+            if self.spec.beta == 0.75 {
+                vectorised(Forward::<T, true> { x: own, neighbours, s, y, alpha, beta, k });
+            } else {
+                vectorised(Forward::<T, false> { x: own, neighbours, s, y, alpha, beta, k });
+            }
+        });
         Ok(())
     }
 
@@ -297,34 +294,26 @@ impl<T: NetScalar> Layer<T> for Lrn {
         let Some(dx) = dx.filter(|_| !shape.is_empty()) else { return Ok(()) };
         let planes = Planes { channels: shape.c(), len: shape.plane_len() };
         let (s, ratios) = state.values_mut(2 * shape.len()).split_at_mut(shape.len());
-        let y = y.data().par_chunks_exact(planes.len);
-        ratios
-            .par_chunks_exact_mut(planes.len)
-            .zip(s.par_chunks_exact(planes.len))
-            .zip(dy.par_chunks_exact(planes.len).zip(y))
-            .with_min_len(planes_per_task(planes.len))
-            .for_each(|((ratios, s), (dy, y))| vectorised(Ratios { dy, y, s, ratios }));
+        let (s, least) = (&*s, planes_per_task(planes.len));
+        pieces(ratios, planes.len, least, &|plane, ratios| {
+            let [dy, y, s] = [dy, y.data(), s].map(|all| piece(all, plane, planes.len));
+            vectorised(Ratios { dy, y, s, ratios });
+        });
 
-        let (s, ratios) = (&*s, &*ratios);
+        let ratios = &*ratios;
         let LrnSpec { size, alpha, beta, .. } = self.spec;
         let factor = T::from_f64(2.0 * alpha * beta / size as f64);
         let beta = T::from_f64(beta);
-        dx.into_data()
-            .par_chunks_exact_mut(planes.len)
-            .zip(s.par_chunks_exact(planes.len))
-            .zip(x.data().par_chunks_exact(planes.len))
-            .zip(dy.par_chunks_exact(planes.len))
-            .with_min_len(planes_per_task(planes.len))
-            .enumerate()
-            .for_each(|(plane, (((dx, s), x), dy))| {
-                let neighbours = self.behind(plane % planes.channels, planes.channels);
-                let ratios = planes.of(ratios, plane, neighbours);
-                if self.spec.beta == 0.75 {
-                    vectorised(Backward::<T, true> { x, dy, s, ratios, dx, factor, beta });
-                } else {
-                    vectorised(Backward::<T, false> { x, dy, s, ratios, dx, factor, beta });
-                }
-            });
+        pieces(dx.into_data(), planes.len, least, &|plane, dx| {
+            let [s, x, dy] = [s, x.data(), dy].map(|all| piece(all, plane, planes.len));
+            let neighbours = self.behind(plane % planes.channels, planes.channels);
+            let ratios = planes.of(ratios, plane, neighbours);
+            if self.spec.beta == 0.75 {
+                vectorised(Backward::<T, true> { x, dy, s, ratios, dx, factor, beta });
+            } else {
+                vectorised(Backward::<T, false> { x, dy, s, ratios, dx, factor, beta });
+            }
+        });
         Ok(())
     }
 }

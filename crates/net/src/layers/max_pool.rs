@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use conv::MaxRow;
+use conv::parallel::{piece, pieces, pieces_of_both};
 use im2col::Window;
-use rayon::prelude::*;
 use tensor4::{Shape4, View4, ViewMut4};
 
 use super::windows::{Taps, Windows};
@@ -206,17 +206,15 @@ impl<T: NetScalar> Layer<T> for MaxPool2d {
             state.taps.resize(output.len(), 0);
         }
         let (in_len, out_len) = (self.windows.in_len(), self.windows.out_len());
-        let planes = y
-            .into_data()
-            .par_chunks_exact_mut(out_len)
-            .zip(x.data().par_chunks_exact(in_len))
-            .with_min_len(planes_per_task(in_len));
+        let (y, least) = (y.into_data(), planes_per_task(in_len));
+        let x = |plane| piece(x.data(), plane, in_len);
         if self.taps.is_empty() {
-            planes.for_each(|(y, x)| self.forward_plane(x, y, &mut []));
+            pieces(y, out_len, least, &|plane, y| self.forward_plane(x(plane), y, &mut []));
         } else {
-            planes
-                .zip(state.taps.par_chunks_exact_mut(out_len))
-                .for_each(|((y, x), taps)| self.forward_plane(x, y, taps));
+            let taps = &mut state.taps[..output.len()];
+            pieces_of_both((y, out_len), (taps, out_len), least, &|plane, y, taps| {
+                self.forward_plane(x(plane), y, taps);
+            });
         }
         Ok(())
     }
@@ -234,19 +232,15 @@ impl<T: NetScalar> Layer<T> for MaxPool2d {
         if dx.shape().is_empty() {
             return Ok(());
         }
-        let planes = dx
-            .into_data()
-            .par_chunks_exact_mut(in_len)
-            .zip(gradient.dy.data().par_chunks_exact(out_len))
-            .zip(gradient.x.data().par_chunks_exact(in_len))
-            .with_min_len(planes_per_task(in_len));
-        if self.taps.is_empty() {
-            planes.for_each(|((dx, dy), x)| self.backward_plane(x, &[], dy, dx));
-        } else {
-            planes
-                .zip(state.taps.par_chunks_exact(out_len))
-                .for_each(|(((dx, dy), x), taps)| self.backward_plane(x, taps, dy, dx));
-        }
+        pieces(dx.into_data(), in_len, planes_per_task(in_len), &|plane, dx| {
+            let x = piece(gradient.x.data(), plane, in_len);
+            let dy = piece(gradient.dy.data(), plane, out_len);
+            let taps = match self.taps.is_empty() {
+                true => &[],
+                false => piece(&state.taps, plane, out_len),
+            };
+            self.backward_plane(x, taps, dy, dx);
+        });
         Ok(())
     }
 }

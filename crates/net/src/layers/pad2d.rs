@@ -1,7 +1,7 @@
 //! Rows and columns around the images.
 
+use conv::parallel::{piece, pieces};
 use im2col::Padding;
-use rayon::prelude::*;
 use tensor4::{Shape4, View4, ViewMut4};
 
 use crate::layer::{check, check_gradient};
@@ -198,11 +198,10 @@ impl<T: NetScalar> Layer<T> for Pad2d {
             }
             return Ok(());
         }
-        y.into_data()
-            .par_chunks_exact_mut(output.plane_len())
-            .zip(x.data().par_chunks_exact(self.in_h * self.in_w))
-            .with_min_len(planes_per_task(output.plane_len()))
-            .for_each(|(y, x)| self.forward_plane(x, y));
+        let (in_len, out_len) = (self.in_h * self.in_w, output.plane_len());
+        pieces(y.into_data(), out_len, planes_per_task(out_len), &|plane, y| {
+            self.forward_plane(piece(x.data(), plane, in_len), y);
+        });
         Ok(())
     }
 
@@ -214,12 +213,10 @@ impl<T: NetScalar> Layer<T> for Pad2d {
     ) -> Result<(), NetError> {
         check_gradient(self, &gradient, dx.as_ref())?;
         let Some(dx) = dx.filter(|dx| !dx.shape().is_empty()) else { return Ok(()) };
-        let out_len = gradient.dy.shape().plane_len();
-        dx.into_data()
-            .par_chunks_exact_mut(self.in_h * self.in_w)
-            .zip(gradient.dy.data().par_chunks_exact(out_len))
-            .with_min_len(planes_per_task(out_len))
-            .for_each(|(dx, dy)| self.backward_plane(dy, dx));
+        let (in_len, out_len) = (self.in_h * self.in_w, gradient.dy.shape().plane_len());
+        pieces(dx.into_data(), in_len, planes_per_task(out_len), &|plane, dx| {
+            self.backward_plane(piece(gradient.dy.data(), plane, out_len), dx);
+        });
         Ok(())
     }
 }

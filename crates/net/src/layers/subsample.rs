@@ -1,7 +1,7 @@
 //! LeNet's subsampling: an average with a weight and a bias.
 
+use conv::parallel::{piece, pieces, pieces_of_both};
 use im2col::Window;
-use rayon::prelude::*;
 use tensor4::{Shape4, Tensor4, View4, ViewMut4};
 
 use super::avg_pool::Averages;
@@ -113,19 +113,15 @@ impl<T: NetScalar> Layer<T> for Subsample2d<T> {
         }
         let (in_len, out_len) = (self.averages.windows.in_len(), self.averages.windows.out_len());
         let [weight, bias] = self.parameters.each_ref().map(|p| p.value().data());
-        y.into_data()
-            .par_chunks_exact_mut(out_len)
-            .zip(state.values_mut(output.len()).par_chunks_exact_mut(out_len))
-            .zip(x.data().par_chunks_exact(in_len))
-            .with_min_len(planes_per_task(in_len))
-            .enumerate()
-            .for_each(|(plane, ((y, averages), x))| {
-                let channel = plane % weight.len();
-                self.averages.forward_planes(x, averages);
-                for (y, &average) in y.iter_mut().zip(&*averages) {
-                    *y = average * weight[channel] + bias[channel];
-                }
-            });
+        let (y, averages) = (y.into_data(), state.values_mut(output.len()));
+        let least = planes_per_task(in_len);
+        pieces_of_both((y, out_len), (averages, out_len), least, &|plane, y, averages| {
+            let channel = plane % weight.len();
+            self.averages.forward_planes(piece(x.data(), plane, in_len), averages);
+            for (y, &average) in y.iter_mut().zip(&*averages) {
+                *y = average * weight[channel] + bias[channel];
+            }
+        });
         Ok(())
     }
 
@@ -143,26 +139,17 @@ impl<T: NetScalar> Layer<T> for Subsample2d<T> {
         let channels = weight.shape().n();
         let averages = View4::new(dy.shape(), state.values_mut(len))?;
         let sum = |f: &dyn Fn(usize) -> f64| T::from_f64((0..n).map(f).sum());
-        weight
-            .grad_mut()
-            .data_mut()
-            .par_iter_mut()
-            .zip(bias.grad_mut().data_mut())
-            .enumerate()
-            .for_each(|(c, (dw, db))| {
-                *dw = sum(&|i| sum_of_pairs(averages.plane(i, c), dy.plane(i, c), |a, dy| a * dy));
-                *db = sum(&|i| sum_of(dy.plane(i, c), |dy| dy));
-            });
+        let (dw, db) = (weight.grad_mut().data_mut(), bias.grad_mut().data_mut());
+        pieces_of_both((dw, 1), (db, 1), 1, &|c, dw, db| {
+            dw[0] = sum(&|i| sum_of_pairs(averages.plane(i, c), dy.plane(i, c), |a, dy| a * dy));
+            db[0] = sum(&|i| sum_of(dy.plane(i, c), |dy| dy));
+        });
         let Some(dx) = dx.filter(|dx| !dx.shape().is_empty()) else { return Ok(()) };
         let (averages, weight) = (&self.averages, weight.value().data());
-        dx.into_data()
-            .par_chunks_exact_mut(in_len)
-            .zip(dy.data().par_chunks_exact(out_len))
-            .with_min_len(planes_per_task(in_len))
-            .enumerate()
-            .for_each(|(plane, (dx, dy))| {
-                averages.backward_planes(dy, weight[plane % channels], dx);
-            });
+        pieces(dx.into_data(), in_len, planes_per_task(in_len), &|plane, dx| {
+            let dy = piece(dy.data(), plane, out_len);
+            averages.backward_planes(dy, weight[plane % channels], dx);
+        });
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! One step of a rule over many parameters.
 
+use conv::parallel::both;
 use conv::{MulAdd, Vectorised, vectorised};
 
 use super::Rule;
@@ -88,7 +89,7 @@ impl<T: NetScalar> Change<T> {
         } else if let [part] = parts {
             let [mut left, mut right] = part.halves();
             let (left, right) = (std::slice::from_mut(&mut left), std::slice::from_mut(&mut right));
-            rayon::join(|| self.apply_all(left), || self.apply_all(right));
+            both(|| self.apply_all(left), || self.apply_all(right));
         } else {
             // The first half of the elements, but for the part that lies in both.
             let mut sum = 0;
@@ -98,7 +99,7 @@ impl<T: NetScalar> Change<T> {
             };
             let count = parts.iter().map(within).take_while(|&within| within).count();
             let (left, right) = parts.split_at_mut(count.clamp(1, parts.len() - 1));
-            rayon::join(|| self.apply_all(left), || self.apply_all(right));
+            both(|| self.apply_all(left), || self.apply_all(right));
         }
     }
 
