@@ -18,7 +18,7 @@ use testkit::{tensor, values};
 fn small_cases() -> Vec<(&'static str, Case)> {
     let same = Window::square(3).pad(1);
     let uneven = Padding { top: 0, left: 2, bottom: 1, right: 0 };
-    vec![
+    let mut cases = vec![
         ("3x3", Case::new(2, Conv2d::new(2, 3, 5, 3, same))),
         ("several registers", Case::new(1, Conv2d::new(1, 2, 9, 9, same))),
         ("stride 2", Case::new(1, Conv2d::new(2, 5, 6, 2, same.stride(2)))),
@@ -47,11 +47,16 @@ fn small_cases() -> Vec<(&'static str, Case)> {
             "stride above the kernel",
             Case::new(1, Conv2d::new(1, 7, 7, 2, Window::new(1, 2).stride(3))),
         ),
-        // More than Winograd's algorithm sums at a time, forward and back.
-        ("many channels", Case::new(1, Conv2d::new(67, 2, 2, 2, same))),
-        ("many output channels", Case::new(1, Conv2d::new(2, 2, 2, 67, same))),
         ("no channels", Case::new(1, Conv2d::new(0, 3, 3, 2, same))),
-    ]
+    ];
+    // More than Winograd's algorithm sums at a time, forward and back. Miri takes a quarter of an hour for each.
+    if !cfg!(miri) {
+        cases.extend([
+            ("many channels", Case::new(1, Conv2d::new(67, 2, 2, 2, same))),
+            ("many output channels", Case::new(1, Conv2d::new(2, 2, 2, 67, same))),
+        ]);
+    }
+    cases
 }
 
 /// All algorithms on the portable kernels, where the choice is always the same; on the others the other tests run
