@@ -30,6 +30,9 @@ pub fn piece<T>(data: &[T], i: usize, len: usize) -> &[T] {
     &data[i * len..data.len().min((i + 1) * len)]
 }
 
+/// What is done with the number of a piece and its elements in both slices.
+pub type OfBoth<'a, T, U> = dyn Fn(usize, &mut [T], &mut [U]) + Sync + 'a;
+
 /// As [`pieces`], with those of two slices at a time, of lengths of their own, until one has no more.
 ///
 /// # Panics
@@ -39,7 +42,7 @@ pub fn pieces_of_both<T: Send, U: Send>(
     (a, a_len): (&mut [T], usize),
     (b, b_len): (&mut [U], usize),
     least: usize,
-    f: &(dyn Fn(usize, &mut [T], &mut [U]) + Sync),
+    f: &OfBoth<'_, T, U>,
 ) {
     let both = a.par_chunks_mut(a_len).zip(b.par_chunks_mut(b_len));
     both.enumerate().with_min_len(least).for_each(|(i, (a, b))| f(i, a, b));
