@@ -8,6 +8,16 @@ use rayon::prelude::*;
 /// Calls `f` with the number and the elements of each piece of so many; the last may have fewer. A thread is
 /// given at least `least` pieces at a time.
 ///
+/// ```
+/// let mut squares = [0; 7];
+/// conv::parallel::pieces(&mut squares, 3, 1, &|piece, squares| {
+///     for (i, square) in squares.iter_mut().enumerate() {
+///         *square = (3 * piece + i).pow(2);
+///     }
+/// });
+/// assert_eq!(squares, [0, 1, 4, 9, 16, 25, 36]);
+/// ```
+///
 /// # Panics
 ///
 /// If `len` is 0.
@@ -23,6 +33,10 @@ pub fn pieces<T: Send>(
 
 /// The piece of number `i`, of so many elements; the last may have fewer.
 ///
+/// ```
+/// assert_eq!(conv::parallel::piece(&[1, 2, 3, 4, 5], 1, 3), [4, 5]);
+/// ```
+///
 /// # Panics
 ///
 /// If it begins behind the end.
@@ -34,6 +48,15 @@ pub fn piece<T>(data: &[T], i: usize, len: usize) -> &[T] {
 pub type OfBoth<'a, T, U> = dyn Fn(usize, &mut [T], &mut [U]) + Sync + 'a;
 
 /// As [`pieces`], with those of two slices at a time, of lengths of their own, until one has no more.
+///
+/// ```
+/// let (mut rows, mut sums) = ([1, 2, 3, 4, 5, 6], [0; 3]);
+/// conv::parallel::pieces_of_both((&mut rows, 2), (&mut sums, 1), 1, &|row, values, sum| {
+///     values[0] *= 10;
+///     sum[0] = values[0] + values[1] + 100 * row;
+/// });
+/// assert_eq!((rows, sums), ([10, 2, 30, 4, 50, 6], [12, 134, 256]));
+/// ```
 ///
 /// # Panics
 ///
@@ -49,6 +72,12 @@ pub fn pieces_of_both<T: Send, U: Send>(
 }
 
 /// Runs both, on two threads where one is free.
+///
+/// ```
+/// let (mut a, mut b) = (0, 0);
+/// conv::parallel::both(|| a = 1, || b = 2);
+/// assert_eq!((a, b), (1, 2));
+/// ```
 pub fn both(a: impl FnOnce() + Send, b: impl FnOnce() + Send) {
     let (mut a, mut b) = (Some(a), Some(b));
     join(&mut || a.take().map_or((), |a| a()), &mut || b.take().map_or((), |b| b()));
