@@ -120,8 +120,7 @@ impl Check {
 
     fn run(self, workspace: &Workspace) -> Result<Outcome, String> {
         let (probe, install) = self.needs();
-        // A missing rustup is an error, a missing toolchain a failure.
-        if probe.run_quietly(&workspace.root).is_none_or(|ran| !ran) {
+        if !probe.succeeds(&workspace.root) {
             return Ok(Outcome::Skipped(install.to_owned()));
         }
         let mut total = Tally::default();

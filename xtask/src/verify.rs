@@ -130,7 +130,7 @@ fn run_step(
     paint: Paint,
 ) -> Result<Outcome, String> {
     if let Some(tool) = step.tool()
-        && !tool.is_there()
+        && !tool.is_there(workspace)
     {
         return Ok(without_tool(&tool, options.ci, ALLOW_SKIPPED));
     }

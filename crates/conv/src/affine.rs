@@ -234,8 +234,8 @@ fn transpose<T: ConvScalar>(kernels: &Dense<T>, x: &[T], inputs: usize, packed: 
     let panel_len = inputs * lanes;
     pieces(packed, panel_len, Affine::per_task(panel_len), &|i, panel| {
         let x = piece(x, i, panel_len);
-        pieces(panel, PIECE * lanes, 8, &|piece, panel| {
-            kernels.transpose(Transpose { x, inputs, from: piece * PIECE, panel });
+        pieces(panel, PIECE * lanes, 8, &|part, panel| {
+            kernels.transpose(Transpose { x, inputs, from: part * PIECE, panel });
         });
     });
 }

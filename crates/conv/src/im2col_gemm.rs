@@ -8,14 +8,13 @@
 //! Both gradients are products of packed operands as well: by the data `W^T dY`, whose columns are
 //! folded back by col2im; by the weights `dY X^T`, of unfolded pixels.
 
-use crate::parallel::pieces;
-
 mod cut;
 mod data_gradient;
 mod forward;
 mod unfold;
 mod weight_gradient;
 
+use crate::parallel::pieces;
 pub(crate) use cut::{describe, workspace_len};
 pub(crate) use data_gradient::{backward_data, data_workspace_len};
 pub(crate) use forward::{forward, pack, packed_len};

@@ -82,11 +82,10 @@ impl Command {
         self.run_with(folder, Stdio::inherit())
     }
 
-    /// Runs without showing anything; says whether it succeeded, or nothing if it cannot be started.
-    pub(crate) fn run_quietly(&self, folder: &Path) -> Option<bool> {
-        let mut command = self.process(folder);
-        let output = command.stdin(Stdio::null()).output().ok()?;
-        Some(output.status.success())
+    /// Runs without showing anything; whether it could be started and ended without an error.
+    pub(crate) fn succeeds(&self, folder: &Path) -> bool {
+        let output = self.process(folder).stdin(Stdio::null()).output();
+        output.is_ok_and(|output| output.status.success())
     }
 
     fn process(&self, folder: &Path) -> process::Command {
@@ -156,15 +155,6 @@ impl Count {
     }
 }
 
-/// Whether `cargo ARGS` ends without an error.
-pub(crate) fn cargo_does(args: &[&str]) -> bool {
-    process::Command::new(cargo())
-        .args(args)
-        .stdin(Stdio::null())
-        .output()
-        .is_ok_and(|output| output.status.success())
-}
-
 /// The cargo that started us, so that the whole run uses one toolchain.
 fn cargo() -> std::ffi::OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
@@ -175,7 +165,7 @@ mod tests {
     use std::path::Path;
     use std::process::Stdio;
 
-    use super::{Command, Count, Tally, cargo_does};
+    use super::{Command, Count, Tally};
 
     #[test]
     fn printed_as_typed() {
@@ -208,6 +198,6 @@ mod tests {
         let (tally, failure) = run("no-such-command");
         assert_eq!(tally, Tally::default());
         assert!(failure.is_some_and(|text| text.contains("`cargo no-such-command`")));
-        assert!(!cargo_does(&["no-such-command"]));
+        assert!(!Command::cargo(["no-such-command"]).succeeds(here));
     }
 }

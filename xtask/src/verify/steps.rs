@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use clap::ValueEnum;
 
-use super::command::{Command, Count, cargo_does};
+use super::command::{Command, Count};
 use crate::workspace::{TestTarget, Workspace};
 
 /// One thing that guards the project.
@@ -44,8 +44,8 @@ pub(crate) struct Tool {
 }
 
 impl Tool {
-    pub(crate) fn is_there(&self) -> bool {
-        cargo_does(self.probe)
+    pub(crate) fn is_there(&self, workspace: &Workspace) -> bool {
+        Command::cargo(self.probe.iter().copied()).succeeds(&workspace.root)
     }
 }
 

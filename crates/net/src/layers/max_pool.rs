@@ -211,8 +211,8 @@ impl<T: NetScalar> Layer<T> for MaxPool2d {
         if self.taps.is_empty() {
             pieces(y, out_len, least, &|plane, y| self.forward_plane(x(plane), y, &mut []));
         } else {
-            let taps = &mut state.taps[..output.len()];
-            pieces_of_both((y, out_len), (taps, out_len), least, &|plane, y, taps| {
+            let taps = (&mut state.taps[..], out_len);
+            pieces_of_both((y, out_len), taps, least, &|plane, y, taps| {
                 self.forward_plane(x(plane), y, taps);
             });
         }
